@@ -12,7 +12,7 @@ from measure import Figure, at_least, at_most, median
 from tornado import httpserver, web
 from tornado.testing import bind_unused_port
 
-from jupyter_workspaces.server.proxy.handlers import _pieces, _rewriting
+from jupyter_workspaces.server.proxy.response_body import body_change, body_pieces
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 REPEATS = 3
@@ -46,7 +46,7 @@ class Proxy(web.RequestHandler):
         path = AT_ROOT if self.get_argument("copy", "") else BEHIND_BASE
         session: aiohttp.ClientSession = self.settings["session"]
         async with session.get(f"{self.settings['upstream']}/{name}") as response:
-            async for piece in _pieces(response, _rewriting(response, path)):
+            async for piece in body_pieces(response, body_change(response, path)):
                 self.write(piece)
                 await self.flush()
 

@@ -13,7 +13,8 @@ from .client import (
     WorkspaceError,
     default,
 )
-from .client.losses import volumes_stay
+from .client.spawning import parse_mount
+from .client.stop_warnings import volumes_stay
 from .common.terminal import log_line, printable
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def workspace(line: str) -> Any:
         )
     chosen = _workspace_parser().parse_args(words)
     if chosen.action == "spawn":
-        data = dict(_mount(text) for text in chosen.data)
+        data = dict(map(parse_mount, chosen.data))
         client = default()
         made = client.spawn(
             chosen.kind,
@@ -190,14 +191,3 @@ def _words(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError as error:
         raise WorkspaceError(f"Cannot parse the line: {error}.", "Close the quotes.") from error
-
-
-def _mount(text: str) -> tuple[str, tuple[str, str]]:
-    claim, _, rest = text.partition(":")
-    path, _, mode = rest.partition(":")
-    if not claim or not path or mode not in ("", "ro", "rw"):
-        raise WorkspaceError(
-            f"Invalid value '{text}' for --data.",
-            "Use VOLUME:PATH, or VOLUME:PATH:ro for read-only.",
-        )
-    return claim, (path, mode or "rw")

@@ -1,7 +1,7 @@
 """Take from Kubernetes' Go types how the kinds that the local cluster serves are encoded: JSON names, numbers in protobuf, what is left out
 when empty. Facts only.
 
-`python tools/kubernetes_structures.py` (needs Go) writes `jupyter_workspaces/local/apiserver/structures/kubernetes.json`, and
+`python tools/kubernetes_structures.py` (needs Go) writes `jupyter_workspaces/localkube/apiserver/objects/structures/kubernetes.json`, and
 for the tests an object of each kind with everything set, in JSON and as Go sends it in protobuf. Run it again when
 the table of kinds (rows.py) grows, or for another Kubernetes version (kubernetes_structures/go.mod).
 """

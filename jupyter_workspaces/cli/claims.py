@@ -7,11 +7,11 @@ import click
 from .output import (
     done,
     echo,
+    handle_errors,
     output_option,
-    told,
     write,
 )
-from .session import Session, namespace_option, pass_session
+from .state import CommandState, namespace_option, pass_state
 
 
 def add_to(cli: click.Group) -> None:
@@ -32,11 +32,11 @@ def claims(context: click.Context, output: str) -> None:
 @claims.command("list", hidden=True)
 @namespace_option
 @output_option
-@pass_session
-@told
-def list_(session: Session, output: str) -> None:
+@pass_state
+@handle_errors
+def list_(state: CommandState, output: str) -> None:
     """List volumes, with the workspaces that use them."""
-    found = session.client.claims(session.namespace)
+    found = state.client.claims(state.namespace)
     if not found and output == "table":
         echo("No volumes yet. `jupyter workspaces claims create NAME` creates one.", err=True)
         return
@@ -58,15 +58,15 @@ def list_(session: Session, output: str) -> None:
 @click.option("--size", default="1Gi", show_default=True, help="Size, such as 10Gi.")
 @namespace_option
 @output_option
-@pass_session
-@told
-def create(session: Session, name: str, size: str, output: str) -> None:
+@pass_state
+@handle_errors
+def create(state: CommandState, name: str, size: str, output: str) -> None:
     """Create a volume."""
-    session.client.create_claim(name, size, session.namespace)
+    state.client.create_claim(name, size, state.namespace)
     done(
         output,
         "Created",
-        {"name": name, "namespace": session.namespace or session.client.namespace, "size": size},
+        {"name": name, "namespace": state.namespace or state.client.namespace, "size": size},
     )
 
 
@@ -75,15 +75,15 @@ def create(session: Session, name: str, size: str, output: str) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @namespace_option
 @output_option
-@pass_session
-@told
-def delete(session: Session, name: str, yes: bool, output: str) -> None:
+@pass_state
+@handle_errors
+def delete(state: CommandState, name: str, yes: bool, output: str) -> None:
     """Delete a volume and its files."""
     if not yes:
-        session.confirm(f"Delete the volume {name}? Its files are lost.")
-    session.client.delete_claim(name, session.namespace)
+        state.confirm(f"Delete the volume {name}? Its files are lost.")
+    state.client.delete_claim(name, state.namespace)
     done(
         output,
         "Deleted",
-        {"name": name, "namespace": session.namespace or session.client.namespace},
+        {"name": name, "namespace": state.namespace or state.client.namespace},
     )

@@ -17,7 +17,7 @@ from jupyter_workspaces.client import (
     WorkspaceError,
     WrongArgument,
 )
-from jupyter_workspaces.client.display import aligned
+from jupyter_workspaces.client.display import text_table
 from jupyter_workspaces.common.terminal import (
     indented,
     printable,
@@ -94,8 +94,7 @@ def write(
             echo(printable(name))
     else:
         headings, rows = table()
-        text = aligned(headings, rows)
-        echo(coloured(text))
+        echo(coloured(text_table(headings, rows)))
 
 
 def flat() -> tuple[Sequence[str], Sequence[Sequence[str]]]:
@@ -123,7 +122,7 @@ def coloured(text: str) -> str:
     return "\n".join(lines)
 
 
-def told(command: Callable[P, T]) -> Callable[P, T]:
+def handle_errors(command: Callable[P, T]) -> Callable[P, T]:
     """Wrap a command: print exceptions as message and hint, and set the exit code."""
 
     @functools.wraps(command)

@@ -7,7 +7,7 @@ import json
 import click
 
 from jupyter_workspaces.client import Client, Workspace, portal
-from jupyter_workspaces.client.display import workspaces_rows
+from jupyter_workspaces.client.lists import workspaces_rows
 from jupyter_workspaces.common.terminal import printable, to_json
 
 from .output import FORMATS, coloured, echo

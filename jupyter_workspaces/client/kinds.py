@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from html import escape
 from typing import Any
 
-from . import display, words
+from . import display, formatting
 from .errors import WorkspaceError
 
 
@@ -31,7 +32,12 @@ class Option:
     @property
     def size(self) -> str:
         """Size as text, such as `2 CPU · 4 GiB`; empty for an image."""
-        return words.size([{"key": key, "value": value} for key, value in self.labels.items()])
+        return formatting.size([{"key": key, "value": value} for key, value in self.labels.items()])
+
+    def described(self) -> str:
+        """Return name, size and id as text, and whether it is the default."""
+        text = " · ".join(part for part in (self.name, self.size) if part)
+        return mark_default(f"{text} ({self.id})", self.is_default)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,12 @@ class Kind:
         return _choose(self.sizes, wanted, "size", self)
 
     def _repr_html_(self) -> str:
-        return display.kind_card(self)
+        heading = f"<div><b>{escape(self.display_name)}</b> {display.muted(self.name)}</div>"
+        lines = [f'<div style="margin-bottom:4px">{escape(self.description)}</div>']
+        for what, options in (("images", self.images), ("sizes", self.sizes)):
+            text = ", ".join(option.described() for option in options if not option.hidden)
+            lines.append(f"<div>{display.muted(what)} {escape(text)}</div>")
+        return display.card(heading, "".join(lines))
 
 
 def from_item(item: Mapping[str, Any]) -> Kind:
@@ -106,6 +117,11 @@ def choose(kinds: Sequence[Kind], wanted: str) -> Kind:
     )
 
 
+def mark_default(text: str, is_default: bool) -> str:
+    """Return the text of an option, with “(default)” if it is the default."""
+    return f"{text} (default)" if is_default else text
+
+
 def closest(wanted: str, known: Collection[str]) -> str:
     """Return ` Did you mean …?` with the closest known name, or an empty text."""
     found = get_close_matches(wanted, known, 1)
@@ -116,7 +132,7 @@ def _options(options: Mapping[str, Any]) -> tuple[Option, ...]:
     return tuple(
         Option(
             id=value["id"],
-            name=words.option(value),
+            name=formatting.option(value),
             description=value.get("description") or "",
             labels={label["key"]: label["value"] for label in value.get("labels") or ()},
             hidden=bool(value.get("hidden")),

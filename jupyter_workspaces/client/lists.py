@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
 from typing import Any, TypeVar, overload
 
-from . import display
+from . import display, formatting
 from .errors import WorkspaceError
-from .kinds import Kind
+from .kinds import Kind, Option, mark_default
 from .workspace import Workspace
 
 T = TypeVar("T")
@@ -41,7 +44,7 @@ class Table(Sequence[T]):
 
     def __repr__(self) -> str:
         headings, rows = self.rows()
-        return display.aligned(headings, rows) if rows else "(none)"
+        return display.text_table(headings, rows) if rows else "(none)"
 
     def to_dataframe(self) -> Any:
         """Return a pandas DataFrame. Raises `WorkspaceError` if pandas is not installed."""
@@ -88,7 +91,7 @@ class WorkspaceList(Table[Workspace]):
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Return headings and cells as text."""
-        return display.workspaces_rows(self)
+        return workspaces_rows(self)
 
     def records(self) -> list[Mapping[str, Any]]:
         """Return each workspace as a dict; times are aware datetimes or None."""
@@ -105,7 +108,23 @@ class WorkspaceList(Table[Workspace]):
         ]
 
     def _repr_html_(self) -> str:
-        return display.workspaces_table(self, self.where)
+        if not self:
+            text = f"No workspaces yet{f' in {self.where}' if self.where else ''}."
+            hint = '<code>jw.spawn("jupyterlab")</code> creates one.'
+            return f'<div style="color:{display.MUTED}">{escape(text)} {hint}</div>'
+        headings, rows = self.rows()
+        body = []
+        for one, row in zip(self, rows, strict=True):
+            cells = [display.sign(one.state_words), *(escape(cell) for cell in row[1:])]
+            if one.state == "Running" and one.url:
+                cells[1] = display.link(one.url, cells[1])
+            # Ages sort by their timestamps, newest first.
+            keys = {
+                headings.index("age"): -one.created,
+                headings.index("last used"): -one.last_activity,
+            }
+            body.append([(cell, keys.get(column)) for column, cell in enumerate(cells)])
+        return display.table("Workspaces", headings, body)
 
 
 class KindList(Table[Kind]):
@@ -113,7 +132,7 @@ class KindList(Table[Kind]):
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Return headings and cells as text."""
-        return display.kinds_rows(self)
+        return kinds_rows(self)
 
     def records(self) -> list[Mapping[str, Any]]:
         """Return each kind as a dict of plain values."""
@@ -131,7 +150,61 @@ class KindList(Table[Kind]):
         ]
 
     def _repr_html_(self) -> str:
-        return display.kinds_table(self)
+        if not self:
+            text = "No workspace kinds yet. Ask your cluster's administrator for one."
+            return display.muted(text, "div")
+        headings, rows = self.rows()
+        return display.table(
+            "Workspace kinds", headings, [[(escape(cell), None) for cell in row] for row in rows]
+        )
+
+
+def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells of workspaces, for HTML, text and the command line."""
+    now = time.time() * 1000
+    headings = ["state", "name", "kind", "image", "size", "age", "last used", "message"]
+    rows = [
+        [
+            one.state_words.word,
+            one.name,
+            one.kind,
+            one.image_name,
+            one.size_words,
+            formatting.age(one.created, now),
+            formatting.age(one.last_activity, now),
+            one.message if one.state != "Running" else "",
+        ]
+        for one in workspaces
+    ]
+    return headings, rows
+
+
+def kinds_rows(kinds: Sequence[Kind]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells of workspace kinds, for HTML, text and the command line."""
+    rows = [
+        [
+            kind.name,
+            kind.display_name,
+            _option_names(kind.images),
+            _option_names(kind.sizes),
+            kind.description,
+        ]
+        for kind in kinds
+    ]
+    return ["name", "title", "images", "sizes", "description"], rows
+
+
+def _option_names(options: Sequence[Option]) -> str:
+    """Return names that `spawn` accepts, with the id where two options share a name."""
+    count = Counter(one.name.casefold() for one in options)
+    return ", ".join(
+        mark_default(
+            one.name if count[one.name.casefold()] == 1 else f"{one.name} ({one.id})",
+            one.is_default,
+        )
+        for one in options
+        if not one.hidden
+    )
 
 
 def _time(milliseconds: float) -> Any:

@@ -6,57 +6,35 @@ Also used by the panel's form (`create_with_claims`).
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.common.timeouts import timeout
 
 from .asynchronous import AsyncClient, Object
 from .errors import WorkspaceError
 from .kinds import Kind, closest
+from .names import check_name, readable_name
 
 HOME_SIZE = "10Gi"
-NAME_LIMIT = dns_names.LABEL_LENGTH
 NAME_ATTEMPTS = 3
 REMOVE_SECONDS = 10.0
-_WORDS = (
-    *(
-        "amber",
-        "birch",
-        "cedar",
-        "coral",
-        "delta",
-        "ember",
-        "fjord",
-        "grove",
-        "hazel",
-        "iris",
-        "juniper",
-        "kelp",
-        "lark",
-        "maple",
-    ),
-    *(
-        "north",
-        "olive",
-        "pearl",
-        "quartz",
-        "reed",
-        "sage",
-        "tundra",
-        "umber",
-        "violet",
-        "willow",
-        "yarrow",
-        "zephyr",
-    ),
-)
-
 Mounts = Mapping[str, "str | tuple[str, str]"]
 """Claims and mount paths: `{"sales": "/data/sales", "ledger": ("/data/ledger", "ro")}`."""
+
+
+def parse_mount(text: str) -> tuple[str, tuple[str, str]]:
+    """Return name, path and mode of a `VOLUME:PATH[:ro]` option. Raises `WorkspaceError` 400."""
+    claim, _, rest = text.partition(":")
+    path, _, mode = rest.partition(":")
+    if not claim or not path or mode not in ("", "ro", "rw"):
+        raise WorkspaceError(
+            f"Invalid value '{text}' for --data.",
+            "Use VOLUME:PATH, or VOLUME:PATH:ro for read-only.",
+            status=400,
+        )
+    return claim, (path, mode or "rw")
 
 
 @dataclass(frozen=True)
@@ -126,7 +104,9 @@ async def spawn(client: AsyncClient, namespace: str, request: SpawnRequest) -> O
     if request.name is not None:
         return await _create(client, namespace, request, request.name, held)
     for attempt in range(NAME_ATTEMPTS):
-        name = free_name(request.kind.name, {item["name"] for item in await client.list(namespace)})
+        name = readable_name(
+            request.kind.name, {item["name"] for item in await client.list(namespace)}
+        )
         try:
             return await _create(client, namespace, request, name, held)
         except WorkspaceError as error:
@@ -230,28 +210,3 @@ async def _exists(client: Creates, namespace: str, name: str) -> bool:
             return False
         raise
     return True
-
-
-def check_name(name: str) -> None:
-    """Raise `WorkspaceError` 422 unless `name` is a valid workspace name."""
-    if not dns_names.is_label(name):
-        text = f"“{name}” is not a valid workspace name"
-        raise WorkspaceError(
-            f"{text}.",
-            f"Use at most {NAME_LIMIT} lower-case letters, digits and “-”, "
-            "starting and ending with a letter or digit.",
-            {"name": text},
-            422,
-        )
-
-
-def free_name(kind: str, taken: Collection[str]) -> str:
-    """Return a free name such as `jupyterlab-cedar`, with a number if all words are taken."""
-    base = kind.replace(".", "-")[: NAME_LIMIT - 16].rstrip("-")
-    for _ in range(20):
-        name = f"{base}-{secrets.choice(_WORDS)}"
-        if name not in taken:
-            return name
-    while (name := f"{base}-{secrets.choice(_WORDS)}-{secrets.randbelow(10_000)}") in taken:
-        pass
-    return name

@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import Unreachable, WorkspaceError
-from .find import (
+from .discovery import (
     ConnectionOptions,
     Server,
     as_written,
     failure_reason,
     find,
 )
+from .errors import Unreachable, WorkspaceError
 
 if TYPE_CHECKING:
     import aiohttp

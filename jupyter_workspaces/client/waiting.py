@@ -1,159 +1,146 @@
-"""Shows the progress of a wait: in a notebook a live list of steps, elsewhere lines on stderr."""
+"""Waits for changes of a workspace: until it reaches a state, has stopped, or is deleted.
+
+They poll the server, quickly at first, because most changes happen soon.
+"""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
-from jupyter_workspaces.common.terminal import printable
+from . import formatting
+from .asynchronous import AsyncClient, Object
+from .errors import TimedOut, WorkspaceError
+from .progress_display import ProgressDisplay
 
-from . import words
-from .display import COLOURS, MUTED, sign
-
-Object = Mapping[str, Any]
-
-_GLYPHS = {"done": "✓", "current": "◐", "waiting": "○", "failed": "▲"}
-SLOW_STOP_SECONDS, SLOW_LINE_SECONDS = 4.0, 10.0
-"""Seconds after which a slow stop is reported, and between reports on a terminal."""
-
-# States in which the steps of the start are shown.
-_STARTING = ("", "Pending", "Error", "Unknown")
+POLL_SECONDS = 0.25
+SLOW_POLL_SECONDS = 1.0
+SETTLE_SECONDS = 1.0  # after an action the server may still show the old state
+PAUSE_SECONDS = 30.0  # limit for the end of a pause, before a resume
+STOP_SECONDS = 60.0  # limit for the end of the old pod, in a restart
 
 
-class ProgressDisplay:
-    """Display of one wait. Redraws only changes, so `show` may be called often."""
+async def until_state(
+    client: AsyncClient, item: Object, state: str, timeout: float | None, shown: ProgressDisplay
+) -> AsyncIterator[Object]:
+    """Wait until a workspace reaches `state`. Yields its list item each time it was reloaded.
 
-    def __init__(self, name: str, quiet: bool = False) -> None:
-        """Create the display for workspace `name`; with `quiet` it shows nothing."""
-        self._name, self._quiet = name, quiet
-        self._began = time.monotonic()
-        self._handle: Any = None
-        self._shown = ""
-        self._printed: set[str] = set()
-        self._next_line = 0.0
-        self._steps: Sequence[Object] = ()
-        self._notebook = in_notebook()
+    Args:
+        client: Client of the server.
+        item: List item of the workspace.
+        state: State to wait for.
+        timeout: Seconds to wait; None waits without limit.
+        shown: Shows the steps.
 
-    def show(self, said: words.StateWords, progress: Object) -> None:
-        """Show the steps of a start, or how long programs have been stopping."""
-        if self._quiet:
+    Raises:
+        TimedOut: The timeout is over.
+        WorkspaceError: The workspace failed to start, is paused, or was deleted.
+    """
+    loop = asyncio.get_running_loop()
+    began, pauses = loop.time(), _pauses()
+    namespace, name = item["namespace"], item["name"]
+    while True:
+        # The progress contains the state, so the workspace is only reloaded on a change.
+        progress = await _progress(client, namespace, name)
+        if (
+            progress["state"] in (state, "Error", "")
+            or progress["state"] != item["state"]
+            or item["paused"]
+        ):
+            item = await client.get(namespace, name)
+            yield item
+        current, message = formatting.shown_state(item), str(item.get("stateMessage") or "")
+        if current == state:
             return
-        slow = _slow_stop(progress.get("stopping"))
-        if progress["state"] in _STARTING:
-            self._steps = progress["steps"]
-        if self._notebook:
-            head = f"{self._head(said)} <span style='color:{MUTED}'>{int(self._seconds)} s</span>"
-            note = (
-                f"<div>{escape(slow)} <code>ws.stop_now()</code> stops them at once.</div>"
-                if slow
-                else ""
+        waited = loop.time() - began
+        if state == "Running" and waited > SETTLE_SECONDS:
+            if current == "Error":
+                hint = "See ws.events() and ws.logs(); ws.restart() tries again."
+                raise WorkspaceError(f"{name} did not start: {message}", hint)
+            if item["paused"]:
+                raise WorkspaceError(f"{name} is paused.", "ws.resume() starts it.")
+        if timeout is not None and waited > timeout:
+            word = formatting.state(state).word.lower()
+            raise TimedOut(
+                f"{name} is not {word} after {timeout:g} s: {message or current}",
+                "ws.wait(timeout=None) waits without limit; ws.progress() shows the steps.",
             )
-            self._draw(
-                f'<div role="status">{head}{note or _list(self._steps)}</div>',
-                f"{said.word}  {self._name}",
+        shown.show(formatting.of_item(item), progress)
+        await asyncio.sleep(next(pauses))
+
+
+async def _progress(client: AsyncClient, namespace: str, name: str) -> Object:
+    try:
+        return await client.progress(namespace, name)
+    except WorkspaceError as error:
+        if error.status == 404:
+            raise WorkspaceError(
+                f"{name} was deleted.", "jw.list() shows all workspaces.", status=404
+            ) from error
+        raise
+
+
+async def until_stopped(client: AsyncClient, namespace: str, name: str) -> None:
+    """Wait until a stopping workspace has stopped, at most `PAUSE_SECONDS`."""
+    end = asyncio.get_running_loop().time() + PAUSE_SECONDS
+    for pause in _pauses():
+        item = await client.get(namespace, name)
+        if item["state"] != "Terminating" or asyncio.get_running_loop().time() > end:
+            return
+        await asyncio.sleep(pause)
+
+
+async def until_restarted(client: AsyncClient, namespace: str, name: str, before: int) -> None:
+    """Wait until the old pod of a restart no longer counts as running.
+
+    Args:
+        client: Client of the server.
+        namespace: Namespace of the workspace.
+        name: Name of the workspace.
+        before: Its `lastRunningTime` before the restart.
+    """
+    end = asyncio.get_running_loop().time() + STOP_SECONDS
+    for pause in _pauses():
+        item = await client.get(namespace, name)
+        if item["state"] != "Running" and not item["paused"]:
+            return
+        if item["lastRunningTime"] != before or asyncio.get_running_loop().time() > end:
+            return
+        await asyncio.sleep(pause)
+
+
+async def until_deleted(
+    client: AsyncClient, namespace: str, name: str, timeout: float | None, shown: ProgressDisplay
+) -> None:
+    """Wait until a workspace is deleted. A new workspace of the same name does not count.
+
+    Raises `TimedOut` after `timeout` seconds; None waits without limit.
+    """
+    loop = asyncio.get_running_loop()
+    began, pauses = loop.time(), _pauses()
+    while True:
+        try:
+            progress = await client.progress(namespace, name)
+            stopping = progress["state"] in ("Terminating", "") and "stopping" in progress
+            if not stopping and not formatting.is_being_deleted(await client.get(namespace, name)):
+                return
+        except WorkspaceError as error:
+            if error.status == 404:
+                return
+            raise
+        if timeout is not None and loop.time() - began > timeout:
+            raise TimedOut(
+                f"{name} is still being deleted after {timeout:g} s: "
+                "its programs have not stopped.",
+                "ws.stop_now() stops them at once.",
             )
-            return
-        if slow and self._seconds >= self._next_line:
-            self._next_line = self._seconds + SLOW_LINE_SECONDS
-            self._print(
-                f"  {said.glyph} {said.word}: {slow} --now (or ws.stop_now()) stops them at once."
-            )
-        for step in self._steps:
-            if step["state"] == "done" and step["id"] not in self._printed:
-                self._printed.add(step["id"])
-                self._print(f"  {_GLYPHS['done']} {step['name']}{_took(step)}")
-            elif (
-                step["state"] in ("current", "failed")
-                and step["message"]
-                and step["message"] not in self._printed
-            ):
-                self._printed.add(step["message"])
-                self._print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}")
-
-    def finish(self, said: words.StateWords, state: str, message: str = "") -> None:
-        """Show the result; in a notebook the steps are folded below it."""
-        if self._quiet:
-            return
-        text = f"{said.glyph} {said.word}  {self._name}  after {self._seconds:.1f} s"
-        if not self._notebook:
-            self._print(text)
-            return
-        note = (
-            f"<div>{escape(message)}</div>"
-            if message and state not in ("Running", "Paused")
-            else ""
-        )
-        head = f"{self._head(said)} <span style='color:{MUTED}'>after {self._seconds:.1f} s</span>"
-        if self._steps and state in ("Running", "Error", "Pending"):
-            self._draw(
-                f"<details><summary>{head}</summary>{_list(self._steps)}</details>{note}", text
-            )
-        else:
-            self._draw(f"<div>{head}{note}</div>", text)
-
-    @property
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    def _head(self, said: words.StateWords) -> str:
-        return f"{sign(said)} &nbsp;<b>{escape(self._name)}</b>"
-
-    def _print(self, line: str) -> None:
-        print(printable(line), file=sys.stderr, flush=True)  # results go to standard output
-
-    def _draw(self, html: str, text: str) -> None:
-        if html == self._shown:
-            return
-        self._shown = html
-        from IPython.display import display
-
-        bundle = {"text/html": html, "text/plain": printable(text)}
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
+        shown.show(formatting.state("Terminating"), progress)
+        await asyncio.sleep(next(pauses))
 
 
-def _slow_stop(stopping: Object | None) -> str:
-    """Return a sentence on a slow stop; empty if it is not slow."""
-    if stopping is None or (waited := time.time() - stopping["since"] / 1000) < SLOW_STOP_SECONDS:
-        return ""
-    grace = stopping["graceSeconds"]
-    if waited > grace + SLOW_STOP_SECONDS:
-        return (
-            f"the grace period of its programs ended {int(waited - grace)} s ago, "
-            "but the node has not confirmed that they stopped."
-        )
-    return f"its programs have been stopping for {int(waited)} s of at most {grace} s."
-
-
-def in_notebook() -> bool:
-    """Return whether this process is a kernel, which can show rich output."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
-
-
-def _took(step: Object) -> str:
-    return f" {step['seconds']:.1f} s" if step.get("seconds") else ""
-
-
-def _list(steps: Sequence[Object]) -> str:
-    lines = []
-    for step in steps:
-        colour = {
-            "done": COLOURS["running"],
-            "current": COLOURS["starting"],
-            "failed": COLOURS["error"],
-        }.get(step["state"], MUTED)
-        note = step["message"] if step["state"] in ("current", "failed") else _took(step).strip()
-        lines.append(
-            '<li style="list-style:none">'
-            f'<span aria-hidden="true" style="color:{colour}">'
-            f"{_GLYPHS.get(step['state'], '○')}</span> "
-            f'{escape(step["name"])} <span style="color:{MUTED}">{escape(note)}</span></li>'
-        )
-    return f'<ul style="margin:4px 0 0;padding:0">{"".join(lines)}</ul>' if lines else ""
+def _pauses() -> Iterator[float]:
+    """Yield seconds between two requests of a wait: short at first, then longer."""
+    pause = POLL_SECONDS
+    while True:
+        yield pause
+        pause = min(pause * 1.1, SLOW_POLL_SECONDS)

@@ -1,124 +1,38 @@
-"""`Workspace`: one workspace as an object, with its properties and actions."""
+"""`Workspace`: one workspace as an object, with its actions."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json as codec
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from html import escape
+from typing import Any
 
-from jupyter_workspaces.common import quantities
-from jupyter_workspaces.common.terminal import log_line
+from jupyter_workspaces.common.terminal import log_line, printable
 
-from . import (
-    display,
-    losses,
-    portal,
-    trust,
-    words,
-)
+from . import display, formatting, portal, stop_warnings, trust_notice, waiting
 from .arguments import checked
-from .asynchronous import AsyncClient
-from .errors import TimedOut, WorkspaceError
-from .opening import open_page
-from .waiting import ProgressDisplay
+from .asynchronous import AsyncClient, Object
+from .browser import open_page
+from .errors import WorkspaceError
+from .progress_display import ProgressDisplay
+from .workspace_info import WorkspaceInfo
 
-if TYPE_CHECKING:
-    from .asynchronous import Object
-
-POLL_SECONDS = 0.25
-SLOW_POLL_SECONDS = 1.0
-SETTLE_SECONDS = 1.0  # after an action the server may still show the old state
-STOP_SECONDS = 30.0
-LEFT_SECONDS = 60.0
-REQUEST_LIMIT = 60.0
-GLANCE_LIMIT = 2.0
+REQUEST_LIMIT = 60.0  # seconds
+GLANCE_LIMIT = 2.0  # seconds for a reload before a card is shown
 
 
-class Workspace:
+class Workspace(WorkspaceInfo):
     """A workspace, as last loaded from the server. All actions may raise `WorkspaceError`."""
 
     def __init__(self, client: AsyncClient, item: Object) -> None:
         """Create the object from a list item of the API."""
-        self._client, self._item = client, item
-        self.mounts: list[str] | None = None
-        """Names of its volumes; None until loaded (`volumes`, `WorkspaceList.learn_volumes`)."""
+        super().__init__(client, item)
+        self._client = client
         self.known_home: str | None = None
         """Name of its home volume; empty without one, None until loaded."""
         self._labels: dict[str, str] | None = None
-
-    # Properties
-
-    @property
-    def name(self) -> str:
-        """Name."""
-        return str(self._item["name"])
-
-    @property
-    def namespace(self) -> str:
-        """Namespace."""
-        return str(self._item["namespace"])
-
-    @property
-    def state(self) -> str:
-        """State: Running, Pending, Paused, Error, Terminating or Unknown."""
-        return words.shown_state(self._item)
-
-    @property
-    def state_words(self) -> words.StateWords:
-        """How the state is shown, such as Pausing while its programs stop."""
-        return words.of_item(self._item)
-
-    @property
-    def message(self) -> str:
-        """Human-readable reason for the current state; may be empty."""
-        return str(self._item.get("stateMessage") or "")
-
-    @property
-    def kind(self) -> str:
-        """Name of the workspace kind."""
-        return str(self._item["workspaceKind"]["name"])
-
-    @property
-    def image(self) -> str:
-        """Id of the image option."""
-        return str(self._option("imageConfig")["id"])
-
-    @property
-    def size(self) -> str:
-        """Id of the size option."""
-        return str(self._option("podConfig")["id"])
-
-    @property
-    def image_name(self) -> str:
-        """Name of the image option."""
-        return words.option(self._option("imageConfig"))
-
-    @property
-    def size_words(self) -> str:
-        """Size as text, such as `2 CPU · 4 GiB`, else the name of the size option."""
-        info = self._option("podConfig")
-        return words.size(info.get("labels"), words.option(info))
-
-    @property
-    def paused(self) -> bool:
-        """Whether it is meant to be paused."""
-        return bool(self._item["paused"])
-
-    @property
-    def last_activity(self) -> float:
-        """Time of the last activity, in ms since 1970; 0 if unknown."""
-        return float((self._item.get("activity") or {}).get("lastActivity") or 0)
-
-    @property
-    def created(self) -> float:
-        """Creation time, in ms since 1970; 0 if unknown."""
-        from datetime import datetime
-
-        text = (self._item.get("audit") or {}).get("createdAt")
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 if text else 0
 
     @property
     def home(self) -> str:
@@ -133,53 +47,6 @@ class Workspace:
         if self._labels is None:
             self.volumes()
         return dict(self._labels or {})
-
-    @property
-    def path(self) -> str:
-        """Path of its first port; empty if its image option no longer exists."""
-        paths = [
-            (one.get("httpService") or {}).get("httpPath")
-            for one in self._item.get("services") or ()
-        ]
-        return next((str(path) for path in paths if path), "")
-
-    @property
-    def url(self) -> str:
-        """URL of its page; only the path if this notebook's server serves it."""
-        if not self.path:
-            return ""
-        from urllib.parse import urlsplit
-
-        root = self._client.root or "/"
-        return (urlsplit(root).path if self._client.same_page else root).rstrip("/") + self.path
-
-    @property
-    def summary(self) -> str:
-        """Kind, image and size as text."""
-        return " · ".join(part for part in (self.kind, self.image_name, self.size_words) if part)
-
-    @property
-    def resources(self) -> dict[str, float | None]:
-        """Requested `cpu` (cores), `memory` (bytes) and `gpu` (count); None if unknown."""
-        labels = {
-            str(label.get("key")): str(label.get("value"))
-            for label in self._option("podConfig").get("labels") or ()
-        }
-        return {name: _amount(labels.get(name)) for name in ("cpu", "memory", "gpu")}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON and YAML (docs/command-line.md).
-
-        Times are RFC 3339 in UTC; unknown values are None.
-        """
-        names = ("name", "namespace", "state", "message", "kind", "image", "size", "paused")
-        return {name: getattr(self, name) for name in names} | {
-            "url": self.url,
-            "created": _rfc3339(self.created),
-            "last_used": _rfc3339(self.last_activity),
-            "volumes": self.mounts,
-            **self.resources,
-        }
 
     def volumes(self) -> list[str]:
         """Return the names of its volumes, the home first."""
@@ -197,11 +64,13 @@ class Workspace:
 
     def losses(self) -> str:
         """Return a sentence on what a pause or restart loses, such as kernels; may be empty."""
-        return portal.ask(losses.of_stopping(self._client, self._item), REQUEST_LIMIT)
+        return portal.ask(stop_warnings.of_stopping(self._client, self._item), REQUEST_LIMIT)
 
     def __repr__(self) -> str:
         """Return state, name and summary."""
-        return display.card_text(self)
+        message = f" – {self.message}" if self.message and self.state != "Running" else ""
+        label = self.state_words
+        return printable(f"{label.glyph} {label.word}  {self.name}  {self.summary}{message}")
 
     def _repr_html_(self) -> str:
         """Return a card of the current state, or the last known one if the server is slow."""
@@ -212,9 +81,28 @@ class Workspace:
                     self._load(
                         portal.ask(self._client.model(self.namespace, self.name), GLANCE_LIMIT)
                     )
-        return display.card(self)
+        return self._card()
 
-    # Actions
+    def _card(self) -> str:
+        rows = [("kind", escape(self.summary))]
+        if self.message and self.state != "Running":
+            rows.append(("status", escape(self.message)))
+        if self.known_home:
+            rows.append(("home", escape(self.known_home)))
+        if self.state == "Running" and self.url:
+            rows.append(("open", display.link(self.url)))
+        cell = '<td style="text-align:left;padding:0'
+        lines = "".join(
+            f'<tr style="background:none">{cell} 12px 0 0;color:{display.MUTED}">{name}</td>'
+            f'{cell}">{text}</td></tr>'
+            for name, text in rows
+        )
+        heading = (
+            f'<div style="margin-bottom:4px">{display.sign(self.state_words)} &nbsp;'
+            f"<b>{escape(self.name)}</b> {display.muted(f'in {self.namespace}')}</div>"
+        )
+        table = '<table style="border:none;margin:0;border-collapse:collapse">'
+        return display.card(heading, f"{table}{lines}</table>")
 
     def refresh(self) -> Workspace:
         """Reload from the server."""
@@ -249,44 +137,9 @@ class Workspace:
         return self
 
     async def _wait(self, state: str, timeout: float | None, shown: ProgressDisplay) -> None:
-        loop = asyncio.get_running_loop()
-        began, pauses = loop.time(), _pauses()
-        while True:
-            # The progress contains the state, so the workspace is only reloaded on a change.
-            progress = await self._progress_or_gone()
-            if (
-                progress["state"] in (state, "Error", "")
-                or progress["state"] != self._item["state"]
-                or self._item["paused"]
-            ):
-                self._item = await self._client.get(self.namespace, self.name)
-            if self.state == state:
-                return
-            waited = loop.time() - began
-            if state == "Running" and waited > SETTLE_SECONDS:
-                if self.state == "Error":
-                    hint = "See ws.events() and ws.logs(); ws.restart() tries again."
-                    raise WorkspaceError(f"{self.name} did not start: {self.message}", hint)
-                if self.paused:
-                    raise WorkspaceError(f"{self.name} is paused.", "ws.resume() starts it.")
-            if timeout is not None and waited > timeout:
-                word, reason = words.state(state).word.lower(), self.message or self.state
-                raise TimedOut(
-                    f"{self.name} is not {word} after {timeout:g} s: {reason}",
-                    "ws.wait(timeout=None) waits without limit; ws.progress() shows the steps.",
-                )
-            shown.show(self.state_words, progress)
-            await asyncio.sleep(next(pauses))
-
-    async def _progress_or_gone(self) -> Object:
-        try:
-            return await self._client.progress(self.namespace, self.name)
-        except WorkspaceError as error:
-            if error.status == 404:
-                raise WorkspaceError(
-                    f"{self.name} was deleted.", "jw.list() shows all workspaces.", status=404
-                ) from error
-            raise
+        reloaded = waiting.until_state(self._client, self._item, state, timeout, shown)
+        async for self._item in reloaded:
+            pass
 
     def open(self) -> str:
         """Open the workspace in a new browser tab, and show a link in a notebook.
@@ -301,7 +154,9 @@ class Workspace:
                 "Choose another image for it.",
             )
         server = portal.ask(self._client.connect(), REQUEST_LIMIT)
-        open_page(self.name, self.url, server, "" if self.opens_apart() else trust.note(self.name))
+        open_page(
+            self.name, self.url, server, "" if self.opens_apart() else trust_notice.note(self.name)
+        )
         return self.url
 
     def opens_apart(self) -> bool:
@@ -343,7 +198,7 @@ class Workspace:
             if error.status == 404:  # it was being deleted, and is deleted now
                 return self
             raise
-        if not wait or (self._item.get("audit") or {}).get("deletedAt"):
+        if not wait or formatting.is_being_deleted(self._item):
             return self
         return self.wait("Paused" if self.paused else "Running", timeout)
 
@@ -354,13 +209,8 @@ class Workspace:
         return self.wait("Running", timeout) if wait else self.refresh()
 
     async def _resume(self) -> None:
-        """Start it, after waiting for the end of a pause: only a paused workspace can start."""
-        end = asyncio.get_running_loop().time() + STOP_SECONDS
-        for pause in _pauses():
-            item = await self._client.get(self.namespace, self.name)
-            if item["state"] != "Terminating" or asyncio.get_running_loop().time() > end:
-                break
-            await asyncio.sleep(pause)
+        # Only a paused workspace can be resumed, so wait for the end of a pause first.
+        await waiting.until_stopped(self._client, self.namespace, self.name)
         await self._client.pause(self.namespace, self.name, False)
 
     @checked
@@ -369,20 +219,10 @@ class Workspace:
         before = self._item["lastRunningTime"]
         portal.ask(self._client.restart(self.namespace, self.name), REQUEST_LIMIT)
         if wait:
-            portal.ask(self._left(before), LEFT_SECONDS + REQUEST_LIMIT)
+            stopped = waiting.until_restarted(self._client, self.namespace, self.name, before)
+            portal.ask(stopped, waiting.STOP_SECONDS + REQUEST_LIMIT)
             return self.wait("Running", timeout)
         return self.refresh()
-
-    async def _left(self, before: int) -> None:
-        """Wait until the old pod has stopped, so that the next wait does not see it as running."""
-        end = asyncio.get_running_loop().time() + LEFT_SECONDS
-        for pause in _pauses():
-            item = await self._client.get(self.namespace, self.name)
-            if item["state"] != "Running" and not item["paused"]:
-                return
-            if item["lastRunningTime"] != before or asyncio.get_running_loop().time() > end:
-                return
-            await asyncio.sleep(pause)
 
     @checked
     def delete(
@@ -405,7 +245,10 @@ class Workspace:
         if now:
             portal.ask(self._stop_if_there(), REQUEST_LIMIT)
         if wait:
-            portal.ask(self._gone(timeout, ProgressDisplay(self.name, quiet)))
+            shown = ProgressDisplay(self.name, quiet)
+            portal.ask(
+                waiting.until_deleted(self._client, self.namespace, self.name, timeout, shown)
+            )
 
     async def _stop_if_there(self) -> None:
         try:
@@ -413,31 +256,6 @@ class Workspace:
         except WorkspaceError as error:
             if error.status != 404:
                 raise
-
-    async def _gone(self, timeout: float | None, shown: ProgressDisplay) -> None:
-        """Wait until the workspace is deleted. A new workspace of the same name does not count."""
-        loop = asyncio.get_running_loop()
-        began, pause = loop.time(), POLL_SECONDS
-        while True:
-            try:
-                progress = await self._client.progress(self.namespace, self.name)
-                if progress["state"] not in ("Terminating", "") or "stopping" not in progress:
-                    item = await self._client.get(self.namespace, self.name)
-                    if not (item.get("audit") or {}).get("deletedAt"):
-                        return
-            except WorkspaceError as error:
-                if error.status == 404:
-                    return
-                raise
-            if timeout is not None and loop.time() - began > timeout:
-                text = (
-                    f"{self.name} is still being deleted after {timeout:g} s: "
-                    "its programs have not stopped."
-                )
-                raise TimedOut(text, "ws.stop_now() stops them at once.")
-            shown.show(words.state("Terminating"), progress)
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.1, SLOW_POLL_SECONDS)
 
     @checked
     def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
@@ -489,43 +307,3 @@ class Workspace:
                 status=status,
             )
         return answer
-
-    def _option(self, dimension: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._item["podTemplate"]["options"][dimension]["current"]
-        return found
-
-
-def _pauses() -> Iterator[float]:
-    """Yield seconds between two requests of a wait: short at first, then longer."""
-    pause = POLL_SECONDS
-    while True:
-        yield pause
-        pause = min(pause * 1.1, SLOW_POLL_SECONDS)
-
-
-def _rfc3339(milliseconds: float) -> str | None:
-    """Return a timestamp in ms as RFC 3339 in UTC; None for 0."""
-    from datetime import datetime, timezone
-
-    if not milliseconds:
-        return None
-    return (
-        datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
-        .isoformat(timespec="seconds")
-        .replace("+00:00", "Z")
-    )
-
-
-def _amount(quantity: str | None) -> float | None:
-    """Return the value of a Kubernetes quantity; None if missing or invalid."""
-    try:
-        exact = quantities.parse(quantity) if quantity else None
-    except quantities.QuantityError:
-        return None
-    return (
-        None
-        if exact is None
-        else int(exact)
-        if exact == exact.to_integral_value()
-        else float(exact)
-    )

@@ -1,1 +1,1 @@
-"""What every layer uses: errors, supervised tasks, time limits, TLS, bounded readers and listeners."""
+"""Used by every layer: errors, supervised tasks, timeouts, TLS, readers and listeners."""

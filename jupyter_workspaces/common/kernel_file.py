@@ -1,9 +1,9 @@
-"""The file by which a Jupyter server lets in the kernels that it starts: where it listens, and a token for its workspaces.
+"""The file by which kernels find and authenticate to the Jupyter server that started them.
 
-It lies in Jupyter's runtime directory and is readable by its owner alone. Kernels learn its path by an
-environment variable, never its content: the environment of a process is easier to see than a file
-(`ps e`, crash reports, `%env`). The token opens the API of workspaces and the workspaces themselves,
-nothing else of the server, and ends with it.
+It holds the server's URL and a token, lies in Jupyter's runtime directory, and only its owner can
+read it. Kernels get its path in an environment variable, never its content: the environment of a
+process is easier to see than a file (`ps e`, crash reports, `%env`). The token gives access to the
+API of workspaces and to the workspaces, not to the rest of the server, and ends with the server.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ VARIABLE = "JUPYTER_WORKSPACES_SERVER_FILE"
 
 @dataclass(frozen=True)
 class KernelFile:
-    """What a kernel needs to reach its server.
+    """Address and credentials of a server for its kernels.
 
-    `url` is the server's root and ends in a slash; with `socket` it is only a name. `certificate` is
-    the server's own, in PEM: a kernel accepts it and no other. `client_certificate` and `client_key`
-    are files, for servers that want a client certificate (`client_ca`).
+    `url` is the server's root and ends in a slash; with `socket` it is only a name. `certificate`
+    is the server's own, in PEM: a kernel accepts only this one. `client_certificate` and
+    `client_key` are files, for servers that require a client certificate (`client_ca`).
     """
 
     url: str
@@ -33,11 +33,10 @@ class KernelFile:
     socket: str = ""
 
     def write(self, path: Path) -> None:
-        """Raises `OSError`."""
+        """Write the file, readable by its owner only. Raises `OSError`."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(
-            missing_ok=True
-        )  # one that a dead server of the same pid left, whoever may read it
+        # A dead server with the same process id may have left a file with other permissions.
+        path.unlink(missing_ok=True)
         with open(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
         ) as file:
@@ -52,7 +51,7 @@ def name(pid: int | str) -> str:
 def path_for_kernel(parent: str) -> Path | None:
     """Return the file of the server whose process id is `parent`, None if there is none.
 
-    The variable may have been inherited from another server, in whose terminal this one was started.
+    A server that was started in the terminal of another server inherits its environment variable.
     """
     from jupyter_core.paths import jupyter_runtime_dir
 
@@ -65,7 +64,12 @@ def path_for_kernel(parent: str) -> Path | None:
 
 
 def read(path: Path) -> KernelFile:
-    """Raises `OSError`, and `ValueError` for a file that is not one of these."""
+    """Read a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not such a file.
+    """
     try:
         return KernelFile(
             **{

@@ -1,4 +1,4 @@
-"""Where this user's own things lie: the embedded cluster, and the `serve` that clients share."""
+"""Paths of the user's own files: the local cluster, and the server that clients share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """`$JUPYTER_WORKSPACES_HOME`, else `workspaces` in Jupyter's data directory."""
+    """Return `$JUPYTER_WORKSPACES_HOME`, or else `workspaces` in Jupyter's data directory."""
     if named := os.environ.get("JUPYTER_WORKSPACES_HOME"):
         return Path(named).expanduser().absolute()
     from jupyter_core.paths import jupyter_data_dir
@@ -16,5 +16,5 @@ def home() -> Path:
 
 
 def serve_file() -> Path:
-    """What the shared `serve` writes once it listens: url, token and pid, mode 0600."""
+    """Return the file that the shared `serve` writes: its URL, token and process id, mode 0600."""
     return home() / "serve.json"

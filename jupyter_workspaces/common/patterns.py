@@ -1,7 +1,8 @@
-"""Regular expressions and wildcards that users and cluster objects bring, matched in linear time and bounded memory.
+"""Matches regular expressions of users and CRDs in linear time and bounded memory.
 
-Kubernetes takes a schema's `pattern` as a Go regular expression, whose syntax is RE2's (https://github.com/google/re2/wiki/Syntax).
-Python's `re` knows other syntax and backtracks: `^(a+)+$` never ends for thirty letters.
+Kubernetes takes a schema's `pattern` as a Go regular expression, whose syntax is that of RE2
+(https://github.com/google/re2/wiki/Syntax). Python's `re` has another syntax and backtracks:
+`^(a+)+$` takes exponential time.
 """
 
 from __future__ import annotations
@@ -14,57 +15,75 @@ from functools import lru_cache
 import re2
 
 MEMORY = 2 * 2**20
-"""Bytes that one compiled expression may take; a larger one is refused. `^.{0,1000}$` takes 0.2 MB, `^\\pL{1,63}$` 1.2 MB."""
+"""Largest size of a compiled expression in bytes.
+
+`^.{0,1000}$` takes 0.2 MB, `^\\pL{1,63}$` 1.2 MB.
+"""
 
 WORK = 2 * 10**7
-"""Instructions × bytes that matching one object may take: under half a second at worst (18 ns each), milliseconds as a rule."""
+"""Limit of instructions × bytes for one object.
+
+The worst case takes half a second (18 ns each), the common one milliseconds.
+"""
 
 COMPILING = 400_000
-"""Instructions that all expressions of one definition may have together: compiling them takes about a quarter of a second."""
+"""Limit of instructions in all expressions of one CRD; compiling them takes about 0.25 s."""
 
 COMPILING_ONE = 100_000
-"""What is reckoned for one that is refused, and must be left for one that is not looked at yet: more than fits into `MEMORY`."""
+"""Instructions counted for a refused expression, and left for one that is not compiled yet.
+
+No expression within `MEMORY` has so many.
+"""
 
 WILDCARD_LENGTH = 256
 SINGLE_WILDCARDS = 8
-"""`?` in one text with wildcards. Each doubles the states of the automaton that looks for what stands around it."""
+"""Limit of `?` in a wildcard pattern. Each may double the states of the automaton."""
 
 _COMPILED = 64
 _OPTIONS = re2.Options()
 _OPTIONS.max_mem = MEMORY
 _OPTIONS.log_errors = False
-_OPTIONS.never_capture = True  # positions of groups would cost time for each group
+_OPTIONS.never_capture = True  # finding the positions of groups takes time
 _WILDCARD = re.compile(r"[*?]")
 
 
 class PatternError(ValueError):
-    """A regular expression or a text with wildcards that cannot be used; the message says why."""
+    """A regular expression or wildcard pattern is invalid; the message says why."""
 
 
 class TooMuchWork(ValueError):
-    """Matching would take longer than is allowed for one object."""
+    """Matching would take longer than the limit for one object."""
 
 
 @dataclass
 class Budget:
-    """Work that is left, in units of whoever spends it."""
+    """Remaining work, in any unit."""
 
     left: int = WORK
 
     def spend(self, work: int) -> None:
-        """Raises `TooMuchWork` when less is left."""
+        """Subtract work. Raises `TooMuchWork` if less is left."""
         if work > self.left:
             raise TooMuchWork
         self.left -= work
 
 
 def size(pattern: str) -> int:
-    """Instructions of the compiled expression. Raises `PatternError` if it is not valid RE2 syntax or needs more than `MEMORY`."""
+    """Return the number of instructions of a compiled expression.
+
+    Raises:
+        PatternError: it is not valid RE2 syntax or needs more than `MEMORY`.
+    """
     return int(_regexp(pattern).programsize)
 
 
 def matches(pattern: str, text: str, budget: Budget) -> bool:
-    """Whether the expression is found anywhere in the text, as Kubernetes does. Raises `PatternError`, `TooMuchWork`."""
+    """Return whether an expression matches anywhere in a text, as in Kubernetes.
+
+    Raises:
+        PatternError: the expression is invalid.
+        TooMuchWork: the budget does not suffice.
+    """
     found, data = _regexp(pattern), _utf8(text)
     budget.spend(int(found.programsize) * (len(data) + 1))
     return found.search(data) is not None
@@ -72,7 +91,13 @@ def matches(pattern: str, text: str, budget: Budget) -> bool:
 
 @lru_cache(maxsize=256)
 def wildcards(pattern: str) -> Callable[[str], bool]:
-    """A function that compares whole texts with one in which `*` stands for any letters and `?` for one. Raises `PatternError`."""
+    """Return a function that matches whole texts with a wildcard pattern.
+
+    `*` matches any text and `?` one character. `fnmatch` uses Python's `re`.
+
+    Raises:
+        PatternError: the pattern is too long or has too many question marks.
+    """
     if len(pattern) > WILDCARD_LENGTH:
         raise PatternError(f"must not be longer than {WILDCARD_LENGTH} letters")
     if pattern.count("?") > SINGLE_WILDCARDS:
@@ -97,7 +122,10 @@ def _regexp(pattern: str) -> re2._Regexp:
 
 @lru_cache(maxsize=_COMPILED)
 def _compiled(pattern: str) -> re2._Regexp | str:
-    """Compiled, else what is wrong with it: that is kept, too, because it costs as much to find out."""
+    """Return the compiled expression, or what is wrong with it.
+
+    Errors are cached, too, because they cost as much to find.
+    """
     try:
         return re2.compile(_utf8(pattern).decode(), _OPTIONS)
     except re2.error as error:
@@ -106,7 +134,7 @@ def _compiled(pattern: str) -> re2._Regexp | str:
 
 
 def _utf8(text: str) -> bytes:
-    """In UTF-8; half of a surrogate pair becomes U+FFFD, as Go decodes it."""
+    """Encode a text; half of a surrogate pair becomes U+FFFD, as in Go."""
     try:
         return text.encode()
     except UnicodeEncodeError:

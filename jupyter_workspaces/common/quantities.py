@@ -1,6 +1,7 @@
-"""Kubernetes quantities (`500m`, `1.5Gi`, `2e3`): exact values, the canonical form, and words for people.
+"""Kubernetes quantities (`500m`, `1.5Gi`, `2e3`): exact values, canonical form, text for people.
 
-Source: Kubernetes API reference, “Quantity”.
+`kubernetes.utils.parse_quantity` has no canonical form and no limit of the number of digits.
+Source: Kubernetes API reference, "Quantity".
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ _QUANTITY = re.compile(
 )
 _LONGEST = 64
 _EXACT = Context(prec=300, Emax=9999, Emin=-9999)
-"""For numbers of at most `_LONGEST` digits and exponents of two: nothing is rounded."""
+"""Decimal context that rounds no number of at most `_LONGEST` digits and a two-digit exponent."""
 
 _LARGEST = Decimal(2**63 - 1)
-"""What is larger counts as this, as in Kubernetes."""
+"""Kubernetes uses this value for all larger ones."""
 
 _SMALLEST = Decimal("1e-9")
-"""More exact than that is rounded up, as Kubernetes does it."""
+"""Kubernetes rounds up to a multiple of this."""
 
 _BINARY = {
     name: Decimal(1024) ** power
@@ -36,12 +37,22 @@ class QuantityError(ValueError):
 
 
 def parse(text: str) -> Decimal:
-    """The exact value in base units (cores, bytes). Raises `QuantityError`."""
+    """Return the exact value in base units (cores, bytes).
+
+    Raises:
+        QuantityError: the text is not a quantity.
+    """
     return _parse(text)[0]
 
 
 def canonical(text: str) -> str:
-    """As the API server writes it back: `1.5Gi` is `1536Mi`, `1000m` is `1`, `1e3` stays. Raises `QuantityError`."""
+    """Return a quantity as the API server stores it.
+
+    `1.5Gi` becomes `1536Mi`, `1000m` becomes `1`, and `1e3` stays.
+
+    Raises:
+        QuantityError: the text is not a quantity.
+    """
     value, form = _parse(text)
     with localcontext(_EXACT):
         return _canonical(value, form)
@@ -64,7 +75,10 @@ def _canonical(value: Decimal, form: str) -> str:
 
 
 def words(resources: Mapping[str, str]) -> str:
-    """Resource requests as people say them: `2 CPU · 4 GiB · 1 GPU`. What cannot be read stands as it is."""
+    """Return resource requests as text for people: `2 CPU · 4 GiB · 1 GPU`.
+
+    A value that is not a quantity is shown unchanged.
+    """
     parts = []
     for name, text in sorted(
         resources.items(),
@@ -87,7 +101,7 @@ def words(resources: Mapping[str, str]) -> str:
 
 
 def size(value: Decimal) -> str:
-    """Bytes as people say them: `512 MiB`, `1.5 GiB`."""
+    """Return a number of bytes as text for people: `512 MiB`, `1.5 GiB`."""
     for name, unit in reversed(_BINARY.items()):
         if abs(value) >= unit:
             return f"{_short(value / unit)} {name}B"
@@ -99,7 +113,8 @@ def _parse(text: str) -> tuple[Decimal, Literal["binary", "decimal", "exponent"]
     if found is None:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
         raise QuantityError(
-            f"{shown!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi"
+            f"{shown!r} is not a quantity: "
+            "write a number with a unit such as m, k, M, G, Ki, Mi or Gi"
         )
     with localcontext(_EXACT):
         number = Decimal(found[1])

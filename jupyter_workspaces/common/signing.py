@@ -1,4 +1,7 @@
-"""Certificate authorities of our own, and what they sign."""
+"""Makes certificate authorities, and the server certificates that they sign.
+
+`cryptography` does the work; trustme makes such certificates for tests only.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,18 @@ class Pair:
 
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> Pair:
-        """From PEM. Raises `ValueError` when they cannot be read or do not belong together."""
+        """Load a pair from PEM.
+
+        Raises:
+            ValueError: they cannot be read or do not belong together.
+        """
         try:
             loaded, private = (
                 x509.load_pem_x509_certificate(certificate),
                 serialization.load_pem_private_key(key, None),
             )
-        except (
-            TypeError,
-            UnsupportedAlgorithm,
-        ) as error:  # a key with a password, one of another kind
+        # A key with a password, or of another kind.
+        except (TypeError, UnsupportedAlgorithm) as error:
             raise ValueError(f"the key is of no use: {type(error).__name__}") from None
         except ValueError:
             raise ValueError("the certificate or the key is not valid PEM") from None
@@ -43,10 +48,12 @@ class Pair:
 
     @property
     def certificate_pem(self) -> bytes:
+        """The certificate in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
     def key_pem(self) -> bytes:
+        """The private key in PEM (PKCS #8), not encrypted."""
         return self.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -54,9 +61,9 @@ class Pair:
         )
 
     def is_valid(self, days: float) -> bool:
-        """Whether it is valid now and for so long from now.
+        """Return whether the certificate is valid now and for `days` more days.
 
-        One that was made while the clock was ahead is not, and nobody would accept it until then.
+        A certificate from the future, made while the clock was ahead, is not valid yet.
         """
         now = datetime.now(timezone.utc)
         return (
@@ -66,7 +73,7 @@ class Pair:
         )
 
     def is_authority(self) -> bool:
-        """Whether certificates can be signed with it."""
+        """Return whether the pair can sign certificates."""
         try:
             extensions = self.certificate.extensions
             extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
@@ -75,7 +82,7 @@ class Pair:
             return False
 
     def is_issued_by(self, authority: Pair) -> bool:
-        """Whether this authority has signed it."""
+        """Return whether an authority has signed the certificate."""
         try:
             self.certificate.verify_directly_issued_by(authority.certificate)
         except (ValueError, TypeError, InvalidSignature):
@@ -84,7 +91,7 @@ class Pair:
 
 
 def make_authority(common: str, days: float) -> Pair:
-    """Signs servers' certificates and nothing else."""
+    """Make a certificate authority that can only sign certificates of servers."""
     key, name = ec.generate_private_key(ec.SECP256R1()), _name(common)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
@@ -100,7 +107,7 @@ def make_authority(common: str, days: float) -> Pair:
 def make_server(
     authority: Pair, common: str, names: tuple[x509.GeneralName, ...], days: float
 ) -> Pair:
-    """For a server that is reached by any of `names`."""
+    """Make the certificate of a server that is reached by any of `names`."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate.extensions.get_extension_for_class(
         x509.SubjectKeyIdentifier
@@ -129,8 +136,7 @@ def _builder(
         subject_name=subject,
         public_key=public_key,
         serial_number=x509.random_serial_number(),
-        not_valid_before=now
-        - timedelta(days=1),  # clocks that run apart, containers that wake from sleep
+        not_valid_before=now - timedelta(days=1),  # other computers' clocks may be behind
         not_valid_after=now + timedelta(days=days),
     )
 

@@ -1,8 +1,9 @@
 """Supervised asyncio tasks: restarted with backoff, with logged failures and a health state.
 
-Every task that lives as long as its owner is a `SupervisedTask`, or belongs to a `Supervisor`. Tasks
-that are meant to end (one transfer, one start) run in `Supervisor.run_once`, which logs the
-exceptions that they raise.
+Every task that lives as long as its owner is a `SupervisedTask`, or belongs to a `Supervisor`.
+Tasks that are meant to end (one transfer, one start) run in `Supervisor.run_once`, which logs the
+exceptions that they raise. Libraries for retries (tenacity, backoff) retry a call; they neither
+restart a task that returned nor keep its health.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ STOP_SECONDS = 10.0
 Result = TypeVar("Result")
 Work = Callable[[], Awaitable[None]]
 Describe = Callable[[Exception], str]
-Changed = Callable[["Health"], None]
+Changed = Callable[["TaskHealth"], None]
 Pause = Callable[["Exception | None", float], float]
 """Returns the seconds to wait after a failure.
 
@@ -36,6 +37,7 @@ class Backoff:
     """Pauses in seconds that double from `first` to `longest`, with jitter, until `reset`."""
 
     def __init__(self, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> None:
+        """Start with a pause of `first` seconds."""
         self.first, self.longest = first, longest
         self._pause = first
 
@@ -50,7 +52,7 @@ class Backoff:
 
 
 @dataclass(frozen=True)
-class Health:
+class TaskHealth:
     """Health of a task.
 
     `failures` counts failures since the last progress, `total` all failures. `since` is the time of
@@ -104,6 +106,7 @@ class SupervisedTask:
         ends: bool = False,
         on_change: Changed | None = None,
     ) -> None:
+        """Make a task; `start` starts it."""
         self.name = name
         self._ends = ends
         self._work, self._describe, self._on_change = work, describe, on_change
@@ -117,14 +120,16 @@ class SupervisedTask:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._told: set[str] = set()
-        self._health = Health(name, healthy=True)
+        self._health = TaskHealth(name, healthy=True)
 
     @property
-    def health(self) -> Health:
+    def health(self) -> TaskHealth:
+        """Health of the task now."""
         return self._health
 
     @property
     def running(self) -> bool:
+        """Whether the task runs."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
@@ -133,7 +138,10 @@ class SupervisedTask:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self, seconds: float = STOP_SECONDS, *, again: float | None = None) -> None:
-        """Cancel the work and wait up to `seconds` for its end. Idempotent. `again`: see `ended`."""
+        """Cancel the work and wait up to `seconds` for its end. Idempotent.
+
+        `again` is explained at `ended`.
+        """
         task, self._task = self._task, None
         if task is not None:
             await ended([task], seconds, self._log, again=again)
@@ -154,13 +162,13 @@ class SupervisedTask:
         self._told.clear()
         if self._health.failures:
             self._log.info("%s works again after %d failures", self.name, self._health.failures)
-            self._changed_to(Health(self.name, healthy=True, total=self._health.total))
+            self._changed_to(TaskHealth(self.name, healthy=True, total=self._health.total))
 
     def recovered(self) -> None:
         """Report a recovery before any progress: set healthy, but do not reset the backoff."""
         if not self._health.healthy:
             self._changed_to(
-                Health(
+                TaskHealth(
                     self.name,
                     healthy=True,
                     failures=self._health.failures,
@@ -174,9 +182,8 @@ class SupervisedTask:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while (
-            self._task is asyncio.current_task()
-        ):  # do not restart work that ignored its cancellation
+        # Work that ignored its cancellation is not restarted.
+        while self._task is asyncio.current_task():
             lasts = (
                 None
                 if self._reports_progress
@@ -193,7 +200,7 @@ class SupervisedTask:
                 if self._is_cancelled():
                     raise
                 self._failed("something that it waited for was cancelled", None)
-            except Exception as error:  # noqa: BLE001  outermost handler of a task: logs the error and restarts the work
+            except Exception as error:  # noqa: BLE001  outermost handler: logs and restarts
                 failure = error
                 self._failed(self._describe(error), error)
             finally:
@@ -202,7 +209,10 @@ class SupervisedTask:
             await self._pause(self._pause_after(failure, self._backoff.next()))
 
     def _is_cancelled(self) -> bool:
-        """Whether this task was cancelled, not only a future that it awaits. Unknown in Python 3.10."""
+        """Return whether this task was cancelled, not only a future that it awaits.
+
+        Python 3.10 does not tell; there this returns True.
+        """
         task = asyncio.current_task()
         cancelling = getattr(task, "cancelling", lambda: 1)
         return self._task is not task or bool(cancelling())
@@ -219,7 +229,7 @@ class SupervisedTask:
                     "%s failed and is tried again: %s", self.name, problem, exc_info=traced(error)
                 )
         self._changed_to(
-            Health(
+            TaskHealth(
                 self.name,
                 healthy=False,
                 failures=before.failures + 1,
@@ -229,7 +239,7 @@ class SupervisedTask:
             )
         )
 
-    def _changed_to(self, health: Health) -> None:
+    def _changed_to(self, health: TaskHealth) -> None:
         self._health = health
         if self._on_change is not None:
             self._on_change(health)
@@ -261,7 +271,7 @@ class Supervisor:
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
         self._once: dict[asyncio.Task[Any], tuple[type[Exception], ...]] = {}
-        self._included: list[Callable[[], Iterable[Health]]] = []
+        self._included: list[Callable[[], Iterable[TaskHealth]]] = []
         self._exclude = within.include(lambda: self.health) if within is not None else None
         self._lost = 0
 
@@ -289,13 +299,13 @@ class Supervisor:
         *,
         expected: tuple[type[Exception], ...] = (),
     ) -> asyncio.Task[Result]:
-        """Run work once. Logs an exception, unless its type is `expected`: the awaiter handles it."""
+        """Run work once, and log an exception unless its type is `expected` by the caller."""
         task = asyncio.create_task(work, name=name)
         self._once[task] = expected
         task.add_done_callback(self._ended)
         return task
 
-    def include(self, health: Callable[[], Iterable[Health]]) -> Callable[[], None]:
+    def include(self, health: Callable[[], Iterable[TaskHealth]]) -> Callable[[], None]:
         """Add the health of tasks of other owners. Returns a function that removes it."""
         self._included.append(health)
 
@@ -311,7 +321,7 @@ class Supervisor:
         return len(self._once)
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of all supervised tasks, own and included."""
         return [task.health for task in self._tasks] + [
             found for included in self._included for found in included()
@@ -319,6 +329,7 @@ class Supervisor:
 
     @property
     def healthy(self) -> bool:
+        """Whether all supervised tasks are healthy."""
         return all(found.healthy for found in self.health)
 
     @property

@@ -1,7 +1,8 @@
-"""Text from the cluster, made safe for a terminal: what a terminal would obey, or would not show, is shown escaped.
+"""Escapes text from the cluster so that it is safe in a terminal.
 
-Escaped are C0 and C1 control characters and DEL, bidirectional and other invisible format characters (Unicode categories Cc, Cf, Zl
-and Zp, and fillers), and lone surrogates. See https://www.unicode.org/reports/tr36/ and CVE-2021-42574 for what they can do.
+Escaped are C0 and C1 control characters and DEL, bidirectional and other invisible format
+characters (Unicode categories Cc, Cf, Zl and Zp, and fillers), and lone surrogates. Unicode
+Technical Report 36 and CVE-2021-42574 describe what they can do.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 _UNSAFE_RANGES = (
-    "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _UNSAFE = re.compile(f"[{_UNSAFE_RANGES}]")
 _COLOUR = r"\x1b\[[0-9;:]*m"  # SGR, Select Graphic Rendition (ECMA-48 §8.3.117)
@@ -23,17 +25,20 @@ _NO_COLOUR = "\x1b[0m"
 
 
 def printable(text: str) -> str:
-    """Return text for one line, with control and invisible characters as `\\x1b`, `\\n` or `\\u202e`."""
+    r"""Return text for one line, with control and invisible characters as `\x1b` or `\u202e`."""
     return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
 
 
 def indented(text: str) -> str:
-    """Return `printable` text that keeps its lines, indented after the first, so that none passes for a line of its own."""
+    """Return `printable` text with its lines; lines after the first are indented.
+
+    So no line of the text can be taken for a line of the program.
+    """
     return "\n    ".join(printable(line) for line in text.split("\n"))
 
 
 def output(text: str) -> str:
-    """Return text with its line breaks, tabs and colours (SGR sequences); everything else is as in `printable`."""
+    """Return text with line breaks, tabs and colours (SGR sequences), else as `printable`."""
     safe = _UNSAFE_OUTPUT.sub(
         lambda found: found[0] if len(found[0]) > 1 else _escaped(found[0]), text
     )
@@ -41,14 +46,14 @@ def output(text: str) -> str:
 
 
 def log_line(line: str) -> str:
-    """Return a line of a program's log as a terminal may show it: with its colours, which end with the line."""
+    """Return a line of a program's log with its colours, which end with the line."""
     return output(line.rstrip("\r\n")).replace("\n", "\\n")
 
 
 def to_json(
     data: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None
 ) -> str:
-    """Return JSON with readable Unicode; characters that are not safe on a terminal are escaped as JSON does it."""
+    """Return JSON with readable Unicode; unsafe characters are escaped as JSON does it."""
     text = json.dumps(data, indent=indent, ensure_ascii=False, default=default)
     return "\n".join(
         _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], line) for line in text.split("\n")
@@ -56,7 +61,7 @@ def to_json(
 
 
 def to_yaml(data: Any) -> str:
-    """Return YAML with readable Unicode; with all of it escaped if there are characters that are not safe on a terminal."""
+    """Return YAML with readable Unicode, or all of it escaped if there are unsafe characters."""
     import yaml
 
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -66,9 +71,13 @@ def to_yaml(data: Any) -> str:
 
 
 class SafeRecords(logging.Filter):
-    """Makes log records safe before they are formatted; add it to a handler. Lines after the first, and tracebacks, are indented."""
+    """Makes log records safe before they are formatted; add it to a handler.
+
+    Lines after the first, and tracebacks, are indented.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Escape the message and the traceback of a record."""
         record.msg, record.args = indented(record.getMessage()), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)

@@ -1,6 +1,7 @@
-"""`timeout(seconds)`, a bound for whatever is awaited in its block; raises `asyncio.TimeoutError`.
+"""`timeout(seconds)`: timeout of the block; raises `asyncio.TimeoutError`.
 
-Not `asyncio.wait_for`: before Python 3.12 it may lose a cancellation that comes together with what was waited for.
+`asyncio.wait_for` is not used: before Python 3.12 it may lose a cancellation that arrives at the
+same time as the result.
 """
 
 import sys

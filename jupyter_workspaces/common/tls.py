@@ -1,8 +1,8 @@
-"""TLS contexts: the only place where they are made, so that one rule holds for every connection.
+"""TLS contexts. They are only made here, so that one rule holds for every connection.
 
-Trust means what it means to kubectl and other Go programs: every certificate in the given file is a
-trust anchor, and authorities without key identifiers are accepted. Python 3.13 refuses the latter by
-default (`VERIFY_X509_STRICT` of `ssl.create_default_context`).
+Trust means the same as in kubectl and other Go programs: every certificate in the given file is a
+trust anchor, and authorities without key identifiers are accepted. Python 3.13 refuses the latter
+by default (`VERIFY_X509_STRICT` of `ssl.create_default_context`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-
 
 
 class BadCertificate(ValueError):
-    """A certificate or key cannot be used. The text says why, and quotes nothing of it."""
+    """A certificate or key cannot be used. The message says why, and quotes nothing of it."""
 
 
 class _Named(ssl.SSLContext):
-    """Sends and checks another name than the one that was dialled (`tls-server-name`)."""
+    """Sends and checks another name than the host's (`tls-server-name` of a kubeconfig)."""
 
     server_name = ""
 
@@ -43,10 +43,11 @@ def client_context(
     Args:
         authorities: PEM certificates to trust; other blocks and comments are ignored. None: those
             of the system.
-        server_name: the name that the server's certificate must have, if not the one dialled.
+        server_name: the name that the server's certificate must have, if not that of the host.
         insecure: do not verify the server.
 
-    Raises `BadCertificate`.
+    Raises:
+        BadCertificate: there is no readable certificate in `authorities`.
     """
     context = (
         _Named(ssl.PROTOCOL_TLS_CLIENT) if server_name else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -67,9 +68,10 @@ def client_context(
 
 
 def pinned_context(certificate: bytes) -> ssl.SSLContext:
-    """Return a context that accepts exactly this server certificate (PEM), by whatever name it is dialled.
+    """Return a context that accepts only this server certificate (PEM), for any host name.
 
-    Raises `BadCertificate`.
+    Raises:
+        BadCertificate: it is not a certificate.
     """
     context = client_context(first_certificate(certificate))
     context.check_hostname = False
@@ -77,25 +79,28 @@ def pinned_context(certificate: bytes) -> ssl.SSLContext:
 
 
 def first_certificate(text: bytes) -> bytes:
-    """Return the first certificate of a PEM text, which is the owner's own; empty without one."""
+    """Return the first certificate of a PEM text, which is the server's own; empty without one."""
     found = _CERTIFICATE.search(text)
     return found.group() if found else b""
 
 
 def server_context() -> ssl.SSLContext:
-    """Return a context for a listener; its certificate is loaded by `load_pair`."""
+    """Return a context for a listener; `load_pair` loads its certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Show this certificate and its private key (both PEM) from now on. Raises `BadCertificate`."""
+    """Load a certificate and its private key (both PEM) into a context.
+
+    Raises:
+        BadCertificate: they cannot be read or do not belong together.
+    """
     if not _CERTIFICATE.search(certificate):
         raise BadCertificate("the certificate is not PEM")
-    with tempfile.TemporaryDirectory(
-        prefix="jupyter-workspaces-"
-    ) as folder:  # the ssl module reads files only; this one is ours alone
+    # The ssl module only reads files. Only our user can read this directory.
+    with tempfile.TemporaryDirectory(prefix="jupyter-workspaces-") as folder:
         files = Path(folder) / "certificate.pem", Path(folder) / "key.pem"
         for file, content in zip(files, (certificate, key), strict=True):
             file.touch(0o600)
@@ -115,10 +120,11 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
 
 
 def failure(error: ssl.SSLError) -> str:
-    """Return why a handshake failed; the texts are OpenSSL's and ours, and hold nothing of a key or token."""
+    """Return why a handshake failed. The text holds nothing of a key or token."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate cannot be verified ({error.verify_message})"
-    return f"the TLS handshake failed ({(error.reason or 'no reason given').lower().replace('_', ' ')})"
+    reason = (error.reason or "no reason given").lower().replace("_", " ")
+    return f"the TLS handshake failed ({reason})"
 
 
 def _trust(context: ssl.SSLContext, authorities: bytes) -> None:
@@ -126,13 +132,13 @@ def _trust(context: ssl.SSLContext, authorities: bytes) -> None:
         try:
             context.load_verify_locations(cadata=block.decode("ascii"))
         except (ssl.SSLError, ValueError):
-            continue  # Go skips what it cannot read, too; there must be one that it can
+            continue  # Go skips unreadable certificates, too, if another one is readable
     if context.cert_store_stats()["x509"] == 0:
         raise BadCertificate("there is no certificate in it that can be read (PEM is expected)")
 
 
 def _no_password() -> bytes:
-    """Called for a key that is encrypted; without it OpenSSL would ask at the terminal and block."""
+    """Refuse an encrypted key; otherwise OpenSSL would prompt in the terminal and block."""
     raise BadCertificate(
         "the key has a password, which cannot be entered here: store it without one"
     )

@@ -1,4 +1,4 @@
-"""Ends of transports that are safe to call at any time, also after the transport was closed."""
+"""Calls of asyncio transports that are also safe after the transport was closed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def unsent_bytes(transport: asyncio.WriteTransport) -> int:
 
 
 def _has_ended(transport: asyncio.WriteTransport) -> bool:
-    # A second `close()` takes a TLS transport's protocol away.
-    # Then `get_write_buffer_size()` raises AttributeError, and in older Pythons (3.11.2) `abort()` does.
+    # A second `close()` removes the protocol of a TLS transport. Then `get_write_buffer_size()`
+    # raises AttributeError, and in older Pythons (3.11.2) `abort()` does.
     return getattr(transport, "_ssl_protocol", transport) is None

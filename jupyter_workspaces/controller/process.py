@@ -13,12 +13,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from jupyter_workspaces.common.supervision import Health as TaskHealth
-from jupyter_workspaces.common.supervision import Supervisor, ended
+from jupyter_workspaces.common.supervision import Supervisor, TaskHealth, ended
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.cluster_check import ClusterCheck
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import ClusterError
-from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.resources import component_names
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
@@ -92,7 +91,7 @@ class Controller:
             is_disabled=lambda: self.kubeflow.running_at is not None,
         )
         self.webhook = Webhook(rules, self.metrics.reviewed)
-        self._pulse = Pulse(self._cluster, lambda: (self._workspaces, self._kinds))
+        self._check = ClusterCheck(self._cluster, lambda: (self._workspaces, self._kinds))
         self.tasks = Supervisor(log)
         self.tasks.include(self._cache_health)
         ready = {"workspaces and kinds": self._why_not_ready, "tasks": lambda: self.tasks.problem}
@@ -113,8 +112,8 @@ class Controller:
             for reflector in (self._workspaces, self._kinds):
                 reflector.start()
                 stack.push_async_callback(reflector.stop)
-            self._pulse.start()
-            stack.push_async_callback(self._pulse.stop)
+            self._check.start()
+            stack.push_async_callback(self._check.stop)
             stack.push_async_callback(self.kubeflow.stop)
             await _retried(self.kubeflow.start, "the search for Kubeflow's controller")
             stack.push_async_callback(self.tasks.stop, STOP_SECONDS)
@@ -126,7 +125,7 @@ class Controller:
             await fatal
 
     def _cache_health(self) -> list[TaskHealth]:
-        return [self._pulse.task.health, *self._workspaces.health, *self._kinds.health]
+        return [self._check.task.health, *self._workspaces.health, *self._kinds.health]
 
     def _why_not_ready(self) -> str | None:
         for reflector in (self._workspaces, self._kinds):

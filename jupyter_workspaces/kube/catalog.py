@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Resource:
-    """One row of the Kubernetes API: what a REST path and a manifest need to name a kind."""
+    """A resource type of the Kubernetes API: its group, version, plural name and kind."""
 
     group: str
     version: str
@@ -18,13 +18,16 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """As it stands in a manifest: `v1`, `apps/v1`."""
+        """Return the `apiVersion` of its objects: `v1`, `apps/v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(
         self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
     ) -> str:
-        """REST path below the server's root, segments escaped. Without `namespace` a namespaced resource means all of them."""
+        """Return the REST path below the server's root, with escaped segments.
+
+        Without `namespace` the path of a namespaced resource is for all namespaces.
+        """
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if self.namespaced and namespace is not None:
             parts += ["namespaces", quote(namespace, safe="")]

@@ -1,6 +1,7 @@
-"""A small asynchronous client of the Kubernetes API: plain dicts in, plain dicts out, errors as exceptions.
+"""Asynchronous client of the Kubernetes API: objects are plain dicts, errors are exceptions.
 
-Not the official package: its objects cost nine times the memory and its watches do not survive an outage (research/embedded-kubernetes.md §2).
+The official client (`kubernetes`) is not used: it is synchronous, it makes a Python object of every
+part of an object, and its watch neither handles bookmarks nor detects a dead connection.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .errors import (
     BadRequest,
     ClusterError,
     Fenced,
-    NotAnAnswer,
+    InvalidResponse,
     Unreachable,
     from_status,
 )
@@ -63,16 +64,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class WatchEvent:
-    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+    """An event of a watch. `type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
 
     type: str
     object: Object
 
 
 class Cluster:
-    """One Kubernetes API. Every call raises a `ClusterError`; `Unreachable` when there was no answer. Close it when done.
+    """Client of one Kubernetes API. Close it when done, or use it as a context manager.
 
-    `answered` hears the method and status of each answer; `may_write`, when false, keeps every write back with `Fenced`.
+    All requests raise a `ClusterError` for an error response, and its subclass `Unreachable`
+    without a valid response.
     """
 
     def __init__(
@@ -82,23 +84,37 @@ class Cluster:
         answered: Callable[[str, int], None] = lambda method, status: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Make a client; it connects at the first request.
+
+        Args:
+            endpoint: the API server and the credentials.
+            answered: called with the method and status of each response, for metrics.
+            may_write: called before each write; false raises `Fenced` instead of sending it.
+        """
         self.endpoint = endpoint
         self._answered, self._may_write = answered, may_write
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Cluster:
+        """Return the client itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Close the client."""
         await self.close()
 
     async def close(self) -> None:
+        """Close all connections. Idempotent."""
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        """Raises `NotFound`."""
+        """Return an object.
+
+        Raises:
+            NotFound: it does not exist.
+        """
         return await self._json("GET", resource.path(namespace, name))
 
     async def list(
@@ -111,7 +127,10 @@ class Cluster:
     ) -> Listing:
         """List all objects, in pages of 500 so that no event loop stalls.
 
-        Raises `NotAnAnswer` if the JSON is not a list: it must not pass for an empty one.
+        Without `namespace` objects of all namespaces are listed.
+
+        Raises:
+            InvalidResponse: the JSON is not a list. It must not be taken for an empty list.
         """
         items: list[Object] = []
         query = _selectors(label_selector, field_selector) | {"limit": str(PAGE)}
@@ -143,7 +162,12 @@ class Cluster:
         *,
         dry_run: bool = False,
     ) -> Object:
-        """Raises `AlreadyExists`, `Invalid`."""
+        """Create an object and return it as stored.
+
+        Raises:
+            AlreadyExists: there is an object with this name.
+            Invalid: the object is invalid.
+        """
         return await self._json(
             "POST", resource.path(namespace), body=body, query=_dry_run(dry_run)
         )
@@ -156,7 +180,11 @@ class Cluster:
         subresource: str | None = None,
         dry_run: bool = False,
     ) -> Object:
-        """Full update of the object that `body.metadata` names; its `resourceVersion`, if any, must still hold (`Conflict`)."""
+        """Replace the object that `body.metadata` names, and return it as stored.
+
+        Raises:
+            Conflict: `metadata.resourceVersion` is given and no longer current.
+        """
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
         return await self._json("PUT", path, body=body, query=_dry_run(dry_run))
@@ -171,7 +199,10 @@ class Cluster:
         subresource: str | None = None,
         dry_run: bool = False,
     ) -> Object:
-        """A mapping is a merge patch (RFC 7386), a sequence a JSON patch (RFC 6902)."""
+        """Patch an object and return it as stored.
+
+        A mapping is sent as a merge patch (RFC 7386), a sequence as a JSON patch (RFC 6902).
+        """
         media = (
             "application/merge-patch+json"
             if isinstance(patch, Mapping)
@@ -191,7 +222,11 @@ class Cluster:
         force: bool = False,
         dry_run: bool = False,
     ) -> Object:
-        """Server-side apply: what `body` says is `manager`'s from now on. Raises `Conflict` when it is somebody else's and not `force`."""
+        """Apply an object (server-side apply): `manager` owns the fields of `body` afterwards.
+
+        Raises:
+            Conflict: another manager owns a field with another value, and `force` is false.
+        """
         metadata = body["metadata"]
         query = {
             "fieldManager": manager,
@@ -214,7 +249,21 @@ class Cluster:
         uid: str | None = None,
         resource_version: str | None = None,
     ) -> Object:
-        """Raises `NotFound`; `Conflict` when `uid` or `resource_version` no longer hold."""
+        """Delete an object; return the object, or the `Status` of the deletion.
+
+        Args:
+            resource: resource type of the object.
+            name: name of the object.
+            namespace: namespace of the object; None if it is cluster-scoped.
+            propagation: `propagationPolicy`: Background, Foreground or Orphan.
+            grace_seconds: `gracePeriodSeconds`.
+            uid: precondition: UID of the object.
+            resource_version: precondition: current version of the object.
+
+        Raises:
+            NotFound: the object does not exist.
+            Conflict: a precondition does not hold.
+        """
         preconditions = {
             key: value
             for key, value in (("uid", uid), ("resourceVersion", resource_version))
@@ -242,8 +291,12 @@ class Cluster:
     ) -> AsyncGenerator[WatchEvent, None]:
         """Watch changes after `resource_version` for `seconds`, the watch's `timeoutSeconds`.
 
-        Calls `opened` when the server accepts the watch. Raises `Expired` if the version is too old,
-        `NotAnAnswer` for an invalid event, and `Unreachable` if the server does not end it in time.
+        Calls `opened` when the server accepts the watch.
+
+        Raises:
+            Expired: the version is too old.
+            InvalidResponse: the server sent an invalid event.
+            Unreachable: the connection broke, or the server did not end the watch in time.
         """
         query = _selectors(label_selector, field_selector)
         query |= {
@@ -272,14 +325,21 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         read_seconds: float | None = REQUEST_SECONDS,
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The body of a GET as it comes (a pod's log). `read_seconds` bounds the silence between two pieces; None waits for ever."""
+        """Open a GET request and yield its body as a stream, for the log of a pod.
+
+        `read_seconds` is the timeout between two chunks; None is no timeout.
+        """
         async with self._request("GET", path, query=query, silence=read_seconds) as response:
             yield response.content
 
     async def websocket(
         self, path: str, protocols: Sequence[str], *, query: Query
     ) -> aiohttp.ClientWebSocketResponse:
-        """A stream of a pod's (exec, port-forward), which the caller closes. Raises the API's own refusal."""
+        """Open a WebSocket of a pod (exec, port-forward). The caller closes it.
+
+        Raises:
+            ClusterError: the error response of the API server.
+        """
         import aiohttp
 
         again = True
@@ -304,7 +364,11 @@ class Cluster:
                 raise self._unreachable(error) from None
 
     async def _why_no_websocket(self, path: str, query: Query, status: int) -> ClusterError:
-        """A refused handshake brings no words: the same request without one does. Servers since 1.35 ask for `create` too, and say it here only."""
+        """Return the error for a refused handshake, by a request without WebSocket.
+
+        aiohttp drops the body of a refused handshake, which holds the `Status`. API servers from
+        1.35 on also require `create`, and only a POST request shows that.
+        """
         for method in ("POST", "GET"):
             try:
                 await self._json(method, path, query=query)
@@ -320,7 +384,7 @@ class Cluster:
     async def raw(
         self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Object:
-        """Any other request that speaks JSON, by its path below the server's root (`/version`)."""
+        """Send any other request with JSON, by its path below the server's root (`/version`)."""
         return await self._json(method, path, body=body, query=query)
 
     async def _json(
@@ -346,8 +410,10 @@ class Cluster:
             try:
                 return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
             except msgspec.DecodeError:
-                text = f"{self.endpoint.name} at {self.endpoint.url} answered {method} {path} with invalid JSON"
-                raise NotAnAnswer(text) from None
+                where = f"{self.endpoint.name} at {self.endpoint.url}"
+                raise InvalidResponse(
+                    f"{where} answered {method} {path} with invalid JSON"
+                ) from None
 
     @asynccontextmanager
     async def _request(
@@ -362,8 +428,12 @@ class Cluster:
         content_type: str = "application/json",
         query: Query | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Timeouts in seconds: `whole` request, `head` of the response, `silence` between chunks."""
-        import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet
+        """Send a request; yield the response once its headers have arrived.
+
+        Timeouts in seconds: `whole` for the request, `head` for the headers of the response,
+        `silence` between two chunks of its body.
+        """
+        import aiohttp  # imported at the first request: it would delay the start of the server
 
         timeout = aiohttp.ClientTimeout(
             total=whole, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence
@@ -421,7 +491,8 @@ class Cluster:
     def _unreachable(self, error: Exception) -> Unreachable:
         way = " by the proxy" if self.endpoint.proxy else ""
         found = Unreachable(
-            f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}"
+            f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: "
+            f"{why_unreachable(error)}"
         )
         found.timed_out = isinstance(error, asyncio.TimeoutError)
         return found
@@ -473,15 +544,15 @@ async def _lines(response: aiohttp.ClientResponse, end: float, where: str) -> As
             rest.clear()
         rest += tail
         if len(rest) > WATCH_LINE_BYTES:
-            raise NotAnAnswer(
+            raise InvalidResponse(
                 f"{where} sent a watch event that is longer than {WATCH_LINE_BYTES} bytes"
             )
     if rest:
-        raise NotAnAnswer(f"{where} ended a watch in the middle of an event")
+        raise InvalidResponse(f"{where} ended a watch in the middle of an event")
 
 
 def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
-    """Decode a watch event. Raises `NotAnAnswer` without the line, which may hold a Secret."""
+    """Decode a watch event. Raises `InvalidResponse` without the line, which may hold a Secret."""
     try:
         event = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -493,13 +564,13 @@ def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
         and (kind == "ERROR" or _is_object(obj, named=kind != "BOOKMARK"))
     ):
         return WatchEvent(kind, obj)
-    raise NotAnAnswer(
+    raise InvalidResponse(
         f"{where} answered the watch of {resource.plural} with an invalid watch event"
     )
 
 
 def _checked_page(page: Object, where: str, resource: Resource) -> Object:
-    """Return the metadata of a list page. Raises `NotAnAnswer` if it is not a list."""
+    """Return the metadata of a list page. Raises `InvalidResponse` if it is not a list."""
     metadata, items = page.get("metadata"), page.get("items", [])
     is_list = (
         isinstance(metadata, dict)
@@ -507,14 +578,14 @@ def _checked_page(page: Object, where: str, resource: Resource) -> Object:
         and isinstance(items, (list, type(None)))
     )
     if not is_list or not all(isinstance(item, dict) and _is_object(item) for item in items or ()):
-        raise NotAnAnswer(
+        raise InvalidResponse(
             f"{where} answered the list of {resource.plural} with JSON that is not a list"
         )
     return metadata  # type: ignore[return-value]
 
 
 def _is_object(obj: Object, *, named: bool = True) -> bool:
-    """Whether it has the metadata that a cache needs."""
+    """Return whether an object has the metadata that a cache needs."""
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
         return False

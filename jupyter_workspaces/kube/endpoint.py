@@ -1,7 +1,7 @@
-"""Which Kubernetes API to talk to, and with what credentials.
+"""Chooses the Kubernetes API server to use, and its credentials.
 
-The order is: an explicit setting, `KUBECONFIG`, the pod's service account, the embedded cluster. `~/.kube/config` may be
-production: it is offered by name, never used unasked.
+The order is: an explicit setting, `KUBECONFIG`, the pod's service account, the local cluster.
+`~/.kube/config` may name a production cluster, so it is only used if a setting names a context.
 """
 
 from __future__ import annotations
@@ -36,10 +36,19 @@ async def _nothing_newer(used: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An API server: where it is, how to trust it, how to sign in. `name` is for people (“local cluster”, a context's name).
+    """An API server: its URL, how to verify it, and how to authenticate.
 
-    `renew` is asked with the token that a 401 refused, and says whether to try once more. `namespace` is where somebody works
-    who may not see all namespaces.
+    Attributes:
+        url: base URL of the API server.
+        name: name for people: "local cluster", or the name of a context.
+        ssl_context: TLS settings for https URLs.
+        token: returns a bearer token, or None without one.
+        namespace: default namespace of the user, for users who cannot list all namespaces.
+        embedded: whether this is the local cluster.
+        in_cluster: whether this process runs in a pod of the cluster.
+        renew: called with the token that a 401 response refused; returns whether to retry once.
+        proxy: URL of an HTTP proxy.
+        fixed_headers: headers of every request.
     """
 
     url: str
@@ -57,7 +66,9 @@ class Endpoint:
         """Return the credential headers of one request, with a renewed token if it has expired.
 
         Includes `fixed_headers` (impersonation, basic authentication); names may be repeated.
-        Raises `Unauthorized` if there is no valid credential.
+
+        Raises:
+            Unauthorized: there is no valid credential.
         """
         token = await self.token()
         found = CIMultiDict(self.fixed_headers)
@@ -67,7 +78,11 @@ class Endpoint:
 
 
 def from_embedded(path: Path) -> Endpoint:
-    """The embedded cluster by the kubeconfig that it wrote: one cluster with inline CA data, one user with a token. Raises `NoEndpoint`."""
+    """Return the endpoint of the local cluster by the kubeconfig that it wrote.
+
+    Raises:
+        NoEndpoint: the kubeconfig cannot be read or has no token.
+    """
     try:
         context = loading.load([path])
     except NoEndpoint as error:
@@ -75,7 +90,8 @@ def from_embedded(path: Path) -> Endpoint:
     bearer = context.user.get("token")
     if not bearer:
         raise NoEndpoint(
-            f"The local cluster's kubeconfig {path} has no token. Restart the local cluster to write it again."
+            f"The local cluster's kubeconfig {path} has no token. "
+            "Restart the local cluster to write it again."
         )
     return Endpoint(
         context.cluster["server"],
@@ -87,7 +103,15 @@ def from_embedded(path: Path) -> Endpoint:
 
 
 def from_kubeconfig(path: Path | None = None, context: str | None = None) -> Endpoint:
-    """A context of a kubeconfig; without `path` of the files that KUBECONFIG lists, else `~/.kube/config`. Raises `NoEndpoint`."""
+    """Return the endpoint of a context of a kubeconfig.
+
+    Args:
+        path: the file. None: the files that KUBECONFIG lists, or else `~/.kube/config`.
+        context: name of the context. None: the current context.
+
+    Raises:
+        NoEndpoint: the kubeconfig cannot be used.
+    """
     paths = [path] if path is not None else loading.default_paths()
     chosen = loading.load(paths, context)
     url = server_url(chosen)
@@ -113,7 +137,11 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> End
 
 
 def from_service_account() -> Endpoint:
-    """Return the in-cluster endpoint. Reads its token for each request: the kubelet rotates it."""
+    """Return the in-cluster endpoint. Reads its token for each request: the kubelet rotates it.
+
+    Raises:
+        NoEndpoint: the files of the service account cannot be used.
+    """
     host, port = (
         os.environ["KUBERNETES_SERVICE_HOST"],
         os.environ.get("KUBERNETES_SERVICE_PORT", "443"),
@@ -157,15 +185,28 @@ def choose(
     *,
     embedded: bool = False,
 ) -> Endpoint:
-    """The endpoint by the order above. `start_embedded` starts or finds the embedded cluster and gives its kubeconfig; it may block
-    for seconds, so call this off the event loop. Raises `NoEndpoint`, and what `start_embedded` raises.
+    """Return the endpoint by the order in the module's description. Call it in a thread.
+
+    Args:
+        path: kubeconfig of an explicit setting.
+        context: context of an explicit setting.
+        start_embedded: starts or finds the local cluster and returns its kubeconfig; may block for
+            seconds. Its exceptions are passed on.
+        embedded: use the local cluster, whatever the settings and the environment say.
+
+    Raises:
+        NoEndpoint: the chosen cluster cannot be used.
     """
     found = None if embedded else find(path, context)
     return found or from_embedded(start_embedded())
 
 
 def find(path: str | None = None, context: str | None = None) -> Endpoint | None:
-    """The cluster that the settings name, None when they name none. Raises `NoEndpoint`."""
+    """Return the endpoint that settings or the environment name, None if they name none.
+
+    Raises:
+        NoEndpoint: the cluster cannot be used.
+    """
     if path or context or os.environ.get("KUBECONFIG"):
         return from_kubeconfig(Path(path).expanduser() if path else None, context)
     if os.environ.get("KUBERNETES_SERVICE_HOST") and (SERVICE_ACCOUNT / "token").exists():
@@ -174,7 +215,7 @@ def find(path: str | None = None, context: str | None = None) -> Endpoint | None
 
 
 def _trust(context: loading.Context) -> ssl.SSLContext:
-    """Raises `NoEndpoint`."""
+    """Return the TLS settings of a context. Raises `NoEndpoint`."""
     cluster: Mapping[str, Any] = context.cluster
     data, file = cluster.get("certificate-authority-data"), cluster.get("certificate-authority")
     insecure = cluster.get("insecure-skip-tls-verify", False)

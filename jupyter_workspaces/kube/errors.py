@@ -1,4 +1,4 @@
-"""What a Kubernetes API can refuse, as exceptions that carry its own words (Kubernetes API conventions, `Status`)."""
+"""Error responses of a Kubernetes API as exceptions (Kubernetes API conventions, `Status`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from .causes import Cause
 
 
 class NoEndpoint(PlainError):
-    """A setting names a cluster that cannot be used. The text names the setting and the fix."""
+    """A setting names a cluster that cannot be used. The message names the setting and the fix."""
 
 
 class ClusterError(PlainError):
-    """Error response of the cluster: `status` is the HTTP status, `reason` that of the `Status`.
+    """Error response of a Kubernetes API.
 
-    `retry_after` is `Retry-After` in seconds (RFC 9110 §10.2.3), 0 if missing. `requests` is the
-    number of requests until the failure: a list has several pages.
+    Attributes:
+        message: message of the `Status` object, or the beginning of another body.
+        status: HTTP status code.
+        reason: machine-readable reason of the `Status`.
+        causes: causes of the `Status`.
+        retry_after: `Retry-After` in seconds (RFC 9110 §10.2.3), 0 if missing.
+        requests: number of requests until the failure: a list has several pages.
     """
 
     status = 500
@@ -34,6 +39,7 @@ class ClusterError(PlainError):
         reason: str | None = None,
         causes: tuple[Cause, ...] = (),
     ) -> None:
+        """Make an error; status and reason default to those of the class."""
         super().__init__(message)
         self.message = message
         self.status = type(self).status if status is None else status
@@ -42,46 +48,59 @@ class ClusterError(PlainError):
 
 
 class BadRequest(ClusterError):
+    """The request is malformed (400)."""
+
     status, reason = 400, "BadRequest"
 
 
 class Unauthorized(ClusterError):
+    """The credentials are missing or invalid (401)."""
+
     status, reason = 401, "Unauthorized"
 
 
 class Forbidden(ClusterError):
+    """The user lacks a permission (403)."""
+
     status, reason = 403, "Forbidden"
 
 
 class NotFound(ClusterError):
+    """The object or resource type does not exist (404)."""
+
     status, reason = 404, "NotFound"
 
 
 class Conflict(ClusterError):
-    """The object changed since it was read, or a precondition does not hold."""
+    """The object changed since it was read, or a precondition does not hold (409)."""
 
     status, reason = 409, "Conflict"
 
 
 class AlreadyExists(ClusterError):
+    """There is an object with this name (409)."""
+
     status, reason = 409, "AlreadyExists"
 
 
 class Expired(ClusterError):
-    """A watch or a continue token is too old; list again."""
+    """A watch or a continue token is too old; list again (410)."""
 
     status, reason = 410, "Expired"
 
 
 class Invalid(ClusterError):
+    """The object is invalid (422); `causes` name its fields."""
+
     status, reason = 422, "Invalid"
 
 
 class Unreachable(ClusterError):
     """No valid response: connection refused, broken, or timed out. A retry may succeed.
 
-    `answered` is true for an HTTP response (a gateway's 503), whose text is foreign; `timed_out` is
-    true after a timeout.
+    Attributes:
+        answered: whether there was an HTTP response (a gateway's 503), whose text is not ours.
+        timed_out: whether the request timed out.
     """
 
     status, reason = 503, "ServiceUnavailable"
@@ -89,12 +108,12 @@ class Unreachable(ClusterError):
     timed_out = False
 
 
-class NotAnAnswer(Unreachable):
+class InvalidResponse(Unreachable):
     """Invalid response: a gateway's page instead of the Kubernetes API, or a truncated line."""
 
 
 class Fenced(Unreachable):
-    """A write that was not sent, because we may no longer be the one who writes."""
+    """A write that was not sent: this process may no longer hold the lease of the leader."""
 
 
 _BY_REASON: dict[str, type[ClusterError]] = {
@@ -131,7 +150,13 @@ def is_unavailable(error: ClusterError) -> bool:
 
 
 def from_status(http_status: int, body: Mapping[str, Any] | None, text: str = "") -> ClusterError:
-    """The exception for a failed answer; `body` is the `Status` object if it was one."""
+    """Return the exception for an error response.
+
+    Args:
+        http_status: status code of the response.
+        body: its body if that is a JSON object, such as a `Status`.
+        text: its body as text, for the message if `body` is not a `Status`.
+    """
     found = _from_status(http_status, body, text)
     if isinstance(found, Unreachable):
         found.answered = True

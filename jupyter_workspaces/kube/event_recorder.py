@@ -1,4 +1,4 @@
-"""Write Kubernetes Events: what happened to an object, in words for people, repeated ones counted."""
+"""Records Kubernetes Events about objects; a repeated event raises the count of the first one."""
 
 from __future__ import annotations
 
@@ -27,13 +27,23 @@ async def record(
     *,
     component: str = "jupyter-workspaces",
 ) -> None:
-    """Record one Event about `obj` (with `apiVersion`, `kind`, `metadata`). The same reason and message again raises `count`.
+    """Record an Event about an object. The same type, reason and message again raises its `count`.
 
-    Raises nothing: an event that cannot be written (its namespace is going, the server is away) must not hold up what it tells of.
+    Logs a failure instead of raising it (the namespace is being deleted, the server does not
+    answer): an event must not stop the work that it reports.
+
+    Args:
+        cluster: client of the API server.
+        obj: the object, with `apiVersion`, `kind` and `metadata`.
+        type: `Normal` or `Warning`.
+        reason: machine-readable reason in CamelCase.
+        message: human-readable description; cut at 1024 characters.
+        component: name of the program that reports the event.
     """
     metadata = obj["metadata"]
     namespace, message = metadata.get("namespace") or "default", message[:LONGEST_MESSAGE]
-    # A name made of what the event says: whoever records it again, also after a restart, finds the first one without a search.
+    # The name is a hash of the content, so that a repeated event, also after a restart, finds the
+    # first one without a search.
     said = "\0".join((metadata.get("uid", ""), obj["kind"], type, reason, message, component))
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     name = f"{metadata['name'][: LONGEST_NAME - len(digest) - 1]}.{digest}"

@@ -1,4 +1,7 @@
-"""Runs a command in a container through the API server: WebSocket `v4.channel.k8s.io`."""
+"""Runs a command in a container through the API server (WebSocket protocol `v4.channel.k8s.io`).
+
+The official client's `stream` blocks a thread for each command, so this uses our own client.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ async def execute(
 ) -> Ended:
     """Run a command to its end, without input. Cancellation closes the connection.
 
-    Raises `ExecutionFailed`, `ClusterError`; `Forbidden` names the required permissions.
+    Raises:
+        ExecutionFailed: the command could not be run, or its exit status is unknown.
+        Forbidden: the user lacks permissions; the message names them.
+        ClusterError: any other failure of the request.
     """
     import aiohttp
 

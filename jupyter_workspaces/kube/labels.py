@@ -1,6 +1,6 @@
-"""Syntax of labels, annotations and selectors, with one cause for each error as in Kubernetes. Pure.
+"""Checks labels, annotations and label selectors, and returns one cause for each error.
 
-Sources: Kubernetes docs, “Labels and Selectors” and “Annotations”; API reference, LabelSelector.
+Sources: Kubernetes docs, "Labels and Selectors" and "Annotations"; API reference, LabelSelector.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LISTED, _BARE = ("In", "NotIn"), ("Exists", "DoesNotExist")
 
 
 def key_problems(key: str) -> Iterator[str]:
-    """What is wrong with a label's or annotation's key: `name`, or `domain/name`."""
+    """Yield what is wrong with the key of a label or annotation: `name`, or `domain/name`."""
     prefix, slash, name = key.partition("/")
     if not slash:
         prefix, name = "", key
@@ -49,7 +49,7 @@ def key_problems(key: str) -> Iterator[str]:
 
 
 def value_problems(value: str) -> Iterator[str]:
-    """What is wrong with a label's value, which may be empty."""
+    """Yield what is wrong with the value of a label, which may be empty."""
     if len(value) > NAME_LENGTH:
         yield f"a label's value has at most {NAME_LENGTH} letters"
     if value and not has_name_characters(value):
@@ -57,7 +57,7 @@ def value_problems(value: str) -> Iterator[str]:
 
 
 def check_labels(labels: Mapping[str, str] | None, path: str) -> Iterator[Cause]:
-    """A bad key does not hide a bad value."""
+    """Check the keys and values of labels."""
     for key, value in (labels or {}).items():
         for problem in key_problems(key):
             yield invalid(path, key, problem)
@@ -66,7 +66,7 @@ def check_labels(labels: Mapping[str, str] | None, path: str) -> Iterator[Cause]
 
 
 def check_annotations(annotations: Mapping[str, str] | None, path: str) -> Iterator[Cause]:
-    """Keys of any case; keys and values together are bounded."""
+    """Check the keys of annotations, in any case, and the size of all keys and values together."""
     size = 0
     for key, value in (annotations or {}).items():
         size += len(key.encode()) + len(value.encode())
@@ -77,7 +77,7 @@ def check_annotations(annotations: Mapping[str, str] | None, path: str) -> Itera
 
 
 def check_selector(selector: ObjectView | None, path: str) -> Iterator[Cause]:
-    """A LabelSelector; None selects nothing and is right."""
+    """Check a LabelSelector. None is valid and selects nothing."""
     if selector is None:
         return
     yield from check_labels(selector.get("matchLabels"), f"{path}.matchLabels")

@@ -1,4 +1,4 @@
-"""JSON merge patch (RFC 7386)."""
+"""JSON merge patch (RFC 7386). The function is shorter than a dependency on a library for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """The target with the patch merged in; null removes. Neither argument is changed."""
+    """Return the target with a merge patch applied; null removes a key. Changes no argument."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

@@ -17,38 +17,40 @@ Listener = Callable[[str, Object, Object | None], None]
 
 
 def key_of(obj: Object) -> Key:
-    """(namespace, name); the namespace of a cluster-scoped object is empty."""
+    """Return (namespace, name) of an object; the namespace of a cluster-scoped one is empty."""
     metadata = obj["metadata"]
     return metadata.get("namespace") or "", metadata["name"]
 
 
-class Objects:
+class ObjectStore:
     """Objects by key. They are shared and must not be modified.
 
-    Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or
-    DELETED, also for differences that a list finds. They must not block. An exception of one is
+    Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED
+    or DELETED, also for differences that a list finds. They must not block. An exception of one is
     logged once per kind, and does not affect the others.
     """
 
     def __init__(self, resource: Resource) -> None:
+        """Make an empty store for objects of one resource type."""
         self.resource = resource
         self.resource_version = ""
         self._objects: dict[Key, Object] = {}
         self._gone: set[str] = set()  # uids that we deleted; the watch may still send older events
-        self._written: dict[
-            Key, int
-        ] = {}  # revisions of our writes that the watch has not sent yet
+        # Revisions of our own writes that the watch has not sent yet.
+        self._written: dict[Key, int] = {}
         self._listeners: list[Listener] = []
         self._told: set[tuple[Listener, str]] = set()
 
     def get(self, name: str, namespace: str = "") -> Object | None:
+        """Return an object, None if it is not in the store."""
         return self._objects.get((namespace, name))
 
     def items(self) -> Iterable[Object]:
-        """Return a snapshot, unordered."""
+        """Return the objects at this moment, in any order."""
         return list(self._objects.values())
 
     def __len__(self) -> int:
+        """Return the number of objects."""
         return len(self._objects)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -62,7 +64,7 @@ class Objects:
         return stop
 
     def apply(self, obj: Object) -> None:
-        """Store the response of our own write, so that the next read sees it, unless it is older."""
+        """Store the response of our own write, unless it is older: the next read must see it."""
         seen = int(self.resource_version) if self.resource_version.isdigit() else 0
         if revision_of(obj) > seen:
             self._written[key_of(obj)] = revision_of(obj)

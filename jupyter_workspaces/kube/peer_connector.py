@@ -1,6 +1,6 @@
-"""HTTP connections that are opened only to programs of our own user (`peers.py`).
+"""aiohttp connector that connects only to programs of our own user on this computer (`peers.py`).
 
-A module of its own because it imports aiohttp, which `peers` does not.
+It is a module of its own because it imports aiohttp, which `peers` does not.
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ if TYPE_CHECKING:
 
 
 class ForeignListenerError(aiohttp.ClientConnectionError):
-    """`peers.ForeignListener` as aiohttp's callers expect it. Nothing of the request was sent."""
+    """`peers.ForeignListener` as an error of aiohttp. Nothing of the request was sent."""
 
     def __init__(self) -> None:
+        """Make an error with the message of `ForeignListener`."""
         super().__init__(FOREIGN)
 
 
 class PeerConnector(aiohttp.TCPConnector):
     """Verifies each new connection to a loopback address before its first request.
 
-    Of TLS only the handshake comes before that.
+    With TLS the handshake precedes the check.
     """
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        """Raises `ForeignListenerError`. What aiohttp's own connectors implement; the same from 3.12 to 3.14."""
+        """Open and verify a connection. aiohttp's connectors have this method from 3.12 to 3.14.
+
+        Raises:
+            ForeignListenerError: another user owns the other end.
+        """
         protocol = await super()._create_connection(req, traces, timeout)
         assert protocol.transport is not None
         try:

@@ -1,8 +1,13 @@
-"""Whose program listens at the other end of a loopback connection.
+"""Verifies that the program at the other end of a loopback connection runs as our own user.
 
-Every user of a computer can listen at its loopback addresses, so a connection to a workspace's address may reach a program that another
-user started there first. Before a byte is sent, `verify` asks the kernel which user owns the socket at the other end. Linux answers
-(sock_diag(7), or proc_pid_net(5) where that is not allowed); on other systems nothing is checked. Processes of one user trust each other.
+Every user of a computer can listen at its loopback addresses, so a connection to a workspace's
+address may reach a program that another user started there first. Before a byte is sent, `verify`
+gets the owner of the socket at the other end from the kernel: by sock_diag(7), or by
+proc_pid_net(5) where that is not allowed. Other systems than Linux do not offer this, so there
+nothing is checked. Processes of one user trust each other.
+
+`psutil.net_connections` is no replacement: it scans the processes of the whole computer for each
+call, and without root it does not tell who owns the sockets of other users.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOREIGN = "Another user's program listens at this workspace's address."
-"""How every message about a foreign listener begins."""
+"""Beginning of every message about a program of another user."""
 
 ESTABLISHED, SYN_RECV, LISTEN = 1, 3, 10
 _ALIVE = (ESTABLISHED, SYN_RECV)
@@ -33,18 +38,20 @@ _MAPPED = bytes(10) + b"\xff\xff"
 
 
 class ForeignListener(ConnectionError):
-    """The program at the other end belongs to another user of this computer. Nothing was sent to it."""
+    """The program at the other end belongs to another user of this computer. Nothing was sent."""
 
     def __init__(self) -> None:
+        """Make an error with the errno of a refused connection."""
         super().__init__(errno.ECONNREFUSED, FOREIGN)
 
     def __str__(self) -> str:
+        """Return the message without the errno."""
         return FOREIGN
 
 
 @dataclass(frozen=True)
 class _Socket:
-    """What the kernel says of a socket.
+    """A socket as the kernel describes it.
 
     `inode` is 0 while no process holds it: it waits to be accepted, or is being closed.
     """
@@ -58,9 +65,12 @@ Address = tuple[bytes, int]
 
 
 def verify(connection: socket.socket) -> None:
-    """Raise `ForeignListener` unless our own user listens at the other end of a TCP connection.
+    """Check that our own user owns the other end of a TCP connection. Takes about 0.1 ms.
 
-    Connections to other computers pass, and so does everything on systems other than Linux. Takes about 0.1 ms.
+    Accepts connections to other computers, and every connection on systems other than Linux.
+
+    Raises:
+        ForeignListener: another user owns it, or the connection is closed.
     """
     if not sys.platform.startswith("linux") or connection.family not in (
         socket.AF_INET,
@@ -81,7 +91,12 @@ def verify(connection: socket.socket) -> None:
 async def open_connection(
     host: str, port: int, *, limit: int = 2**16
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect as `asyncio.open_connection` does, and `verify`. Raises `OSError`, `ForeignListener`."""
+    """Connect as `asyncio.open_connection` does, and `verify` the connection.
+
+    Raises:
+        ForeignListener: another user owns the other end.
+        OSError: the connection could not be opened.
+    """
     reader, writer = await asyncio.open_connection(host, port, limit=limit)
     try:
         verify_transport(writer.transport)
@@ -92,18 +107,23 @@ async def open_connection(
 
 
 def verify_transport(transport: asyncio.BaseTransport) -> None:
-    """Verify the socket of a transport. Raises `ForeignListener`."""
+    """Verify the socket of a transport.
+
+    Raises:
+        ForeignListener: another user owns the other end.
+    """
     connection = transport.get_extra_info("socket")
     if connection is not None:
         verify(connection)
 
 
 def _is_ours(local: Address, remote: Address) -> bool:
-    """Whether the connection's other socket, `remote`, is our user's.
+    """Return whether the connection's other socket, `remote`, belongs to our user.
 
-    A connection that waits to be accepted is nobody's yet (older kernels say user 0 then): it goes to whoever listens. Two programs
-    never listen at one address and port unless they are one user's, so when the connection still waits after the listener was
-    seen, that listener is the one that will get it.
+    A connection that waits to be accepted has no owner yet (older kernels report user 0 then): it
+    will belong to the listener. Two programs never listen at one address and port unless they
+    belong to one user. So if the connection still waits after the listener was found, that
+    listener is the one that will get it.
     """
     found = _find(remote, local)
     if found is None or found.state not in _ALIVE:
@@ -120,7 +140,10 @@ def _is_ours(local: Address, remote: Address) -> bool:
 
 
 def _find(here: Address, there: Address | None) -> _Socket | None:
-    """The socket that is bound to `here` and connected to `there`, or with None the one that listens for `here`."""
+    """Return the socket that is bound to `here` and connected to `there`.
+
+    With None for `there`, return the socket that listens for `here`.
+    """
     try:
         found = _ask_kernel(here, there)
     except OSError:  # no netlink in this sandbox, or the kernel was built without tcp_diag
@@ -129,9 +152,10 @@ def _find(here: Address, there: Address | None) -> _Socket | None:
 
 
 def _ask_kernel(here: Address, there: Address | None) -> _Socket | None:
-    """Ask one exact question by inet_diag (sock_diag(7)). Raises `OSError`.
+    """Look one socket up by inet_diag (sock_diag(7)), which also finds wildcard listeners.
 
-    It finds listeners at wildcard addresses, too.
+    Raises:
+        OSError: the kernel does not answer or found no socket.
     """
     family = socket.AF_INET if len(here[0]) == 4 else socket.AF_INET6
     other = there if there is not None else (bytes(len(here[0])), 0)
@@ -159,14 +183,14 @@ def _ask_kernel(here: Address, there: Address | None) -> _Socket | None:
         "=IIIII", answer, _HEADER + _MESSAGE_FIELDS + _IDENTITY_BYTES
     )
     if there is not None and state == LISTEN:
-        return None  # nothing is connected like that; the kernel tells who listens instead
+        return None  # there is no such connection; the kernel returned the listener instead
     return _Socket(state, user, inode)
 
 
 def _read_tables(here: Address, there: Address | None) -> _Socket | None:
-    """The same from the kernel's text tables, which name all sockets of the computer.
+    """Look a socket up in the kernel's text tables, which list all sockets of the computer.
 
-    One of another user comes first.
+    Prefers a socket of another user if several match.
     """
     found: list[_Socket] = []
     for table in _TABLES:
@@ -205,7 +229,7 @@ def _matching(lines: Iterator[str], here: Address, there: Address | None) -> Ite
 
 
 def _written(address: Address) -> str:
-    """As the tables have it: 32-bit numbers of this computer's byte order, in hexadecimal digits."""
+    """Format an address as the tables do: 32-bit words in native byte order, in hexadecimal."""
     packed, port = address
     words = (
         int.from_bytes(packed[index : index + 4], sys.byteorder)
@@ -215,7 +239,7 @@ def _written(address: Address) -> str:
 
 
 def _address(host: str, port: int) -> Address:
-    """Packed; one of IPv4 that is written as IPv6 as IPv4."""
+    """Pack an address; an IPv4-mapped IPv6 address becomes IPv4."""
     found = ipaddress.ip_address(host.partition("%")[0])
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return (mapped or found).packed, port

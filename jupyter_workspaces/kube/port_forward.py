@@ -1,4 +1,9 @@
-"""A connection to a port of a pod, carried by the API server over a WebSocket (`v4.channel.k8s.io`): 8 ms to open, no way of its own needed."""
+"""Connections to ports of pods through the API server (WebSocket protocol `v4.channel.k8s.io`).
+
+A program outside the cluster cannot reach a pod's address; opening such a connection takes 8 ms.
+The official client's `portforward` uses a thread and a socket pair for each connection, so this
+uses our own client. Source: KEP-4006.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ PROTOCOL = "v4.channel.k8s.io"
 PIECE_BYTES = 64 * 1024
 DATA, ERROR = b"\x00", b"\x01"
 RIGHTS = "get and create on pods/portforward"
-"""What whoever opens one must be allowed; API servers before 1.35 do not ask for `create`."""
+"""Required permissions; API servers before 1.35 do not require `create`."""
 
 
 class ForwardFailed(Exception):
@@ -23,14 +28,22 @@ class ForwardFailed(Exception):
 
 
 class PortForward:
-    """One connection. One task reads, one writes; each waits for the slower side. Close it when done."""
+    """A connection to a port of a pod. One task may read and one write at the same time.
+
+    Both wait for the slower side (back-pressure). Call `close` when done.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Use the WebSocket of a port-forward request; see `forward`."""
         self._socket = socket
         self._begun: set[bytes] = set()
 
     async def send(self, data: bytes) -> None:
-        """Raises `ConnectionError` when the connection has gone."""
+        """Send data to the pod.
+
+        Raises:
+            ConnectionResetError: the connection is closed.
+        """
         import aiohttp
 
         try:
@@ -39,7 +52,11 @@ class PortForward:
             raise ConnectionResetError(str(error)) from error
 
     async def receive(self) -> bytes:
-        """What came next; empty at the end. Raises `ForwardFailed`."""
+        """Return the next data from the pod; empty at the end of the connection.
+
+        Raises:
+            ForwardFailed: the node could not connect to the port.
+        """
         import aiohttp
 
         while True:
@@ -55,11 +72,19 @@ class PortForward:
                 return bytes(data)
 
     async def close(self) -> None:
+        """Close the connection."""
         await self._socket.close()
 
 
 async def forward(cluster: Cluster, namespace: str, pod: str, port: int) -> PortForward:
-    """Raises `ClusterError`; `Forbidden` names the rights that are needed. That nobody listens at the port is told by `receive` only."""
+    """Open a connection to a port of a pod.
+
+    If no program listens at the port, only `PortForward.receive` raises an error.
+
+    Raises:
+        Forbidden: the user lacks permissions; the message names them.
+        ClusterError: any other failure of the request.
+    """
     path = PODS.path(namespace, pod, "portforward")
     try:
         return PortForward(await cluster.websocket(path, [PROTOCOL], query={"ports": str(port)}))

@@ -1,4 +1,8 @@
-"""Which proxy leads to an API server, by the variables that Go's programs know (HTTPS_PROXY, HTTP_PROXY, NO_PROXY with networks)."""
+"""Chooses the HTTP proxy for an API server by HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+
+The rules are those of kubectl and other Go programs (package golang.org/x/net/http/httpproxy).
+`urllib.request.getproxies` and aiohttp's `trust_env` do not know networks (10.0.0.0/8) in NO_PROXY.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,13 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f]")
 
 
 def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The proxy's URL, None for a direct way. This machine itself is never reached by a proxy. Raises `NoEndpoint`."""
+    """Return the URL of the proxy for a request, None for a direct connection.
+
+    Requests to loopback addresses never use a proxy.
+
+    Raises:
+        NoEndpoint: the proxy's URL is invalid or of a kind that is not supported.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
     name = f"{parts.scheme}_proxy"
@@ -31,7 +41,12 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | No
 
 
 def checked(proxy: str, setting: str) -> str:
-    """Return the proxy's URL itself. Raises `NoEndpoint` for a kind of proxy that is not supported; the URL, which may hold a password, is not quoted."""
+    """Return a proxy's URL after checking it.
+
+    Raises:
+        NoEndpoint: the URL is invalid, or of a kind of proxy that is not supported. The message
+            names the setting and does not quote the URL, which may hold a password.
+    """
     try:
         parts = urlsplit(proxy)
         usable = bool(parts.hostname) and (parts.port or 80) > 0 and not _UNSAFE.search(proxy)
@@ -41,8 +56,10 @@ def checked(proxy: str, setting: str) -> str:
         return proxy
     if usable and parts.scheme in _SOCKS:
         raise NoEndpoint(
-            f"{setting} names a {parts.scheme} proxy, which is not supported here: only {' and '.join(SCHEMES)} proxies are. "
-            "Put an HTTP proxy in front of it (such as privoxy), or forward a local port to the API server."
+            f"{setting} names a {parts.scheme} proxy, which is not supported here: "
+            f"only {' and '.join(SCHEMES)} proxies are. "
+            "Put an HTTP proxy in front of it (such as privoxy), "
+            "or forward a local port to the API server."
         )
     raise NoEndpoint(
         f"{setting} is not the URL of a proxy. It must look like http://proxy.example:3128."

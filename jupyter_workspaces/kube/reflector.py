@@ -1,4 +1,8 @@
-"""Cache of one resource type, kept in sync by list and watch."""
+"""Cache of one resource type, kept in sync by list and watch.
+
+It follows client-go's reflector: list, then watch from the revision of the list; list again if the
+revision has expired. The official Python client has only the single watch request.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from jupyter_workspaces.common.supervision import Backoff, Health, SupervisedTask
+from jupyter_workspaces.common.supervision import Backoff, SupervisedTask, TaskHealth
 
 from .catalog import Resource
 from .client import Cluster, Listing, WatchEvent
@@ -17,14 +21,14 @@ from .errors import (
     ClusterError,
     Expired,
     Forbidden,
-    NotAnAnswer,
+    InvalidResponse,
     Unauthorized,
     Unreachable,
 )
 from .object_store import (
     Key,
     Listener,
-    Objects,
+    ObjectStore,
     key_of,
 )
 
@@ -33,7 +37,7 @@ __all__ = ["Key", "Listener", "Reflector", "Times", "WatchEnded", "key_of"]
 log = logging.getLogger(__name__)
 
 DENIED_PAUSE = 60.0
-"""Rights do not come by asking often, but they may come."""
+"""Seconds between two requests while the list is forbidden: the permission may be granted later."""
 TOO_NEW = "ResourceVersionTooLarge"
 """Cause of a refused revision from the future: the server was restored or replaced."""
 
@@ -43,11 +47,12 @@ class Times:
     """Seconds of a reflector's pauses and limits.
 
     `first_pause` and `longest_pause` bound the backoff. A watch counts as alive once it is open for
-    `settled`, and as failed if it ends before `steady`. Its timeout is `first_watch` until the server
-    has ended one in time, then up to `longest_watch`. After a 410, a list waits `page` for each of its
-    pages, so that long lists keep to the request limit. A cache is stale `stale_after_error` after the
-    last response if a request failed, else `stale_after`. After `pulse` without a response, a check
-    of the cluster has the timeout `pulse_answer`, and is repeated after `pulse_away`.
+    `settled`, and as failed if it ends before `steady`. Its timeout is `first_watch` until the
+    server has ended one in time, then up to `longest_watch`. After a 410, a list waits `page` for
+    each of its pages, so that long lists keep to the request limit. A cache is stale
+    `stale_after_error` after the last response if a request failed, else `stale_after`. After
+    `check_after` without a response, a check of the cluster has the timeout `check_timeout`, and is
+    repeated after `check_pause`.
     """
 
     first_pause: float = 0.5
@@ -59,24 +64,25 @@ class Times:
     page: float = 3.0
     stale_after_error: float = 3.0
     stale_after: float = 12.0
-    pulse: float = 10.0
-    pulse_answer: float = 6.0
-    pulse_away: float = 4.0
+    check_after: float = 10.0
+    check_timeout: float = 6.0
+    check_pause: float = 4.0
 
 
 class WatchEnded(Exception):
-    """A watch did not work, though the cluster answers."""
+    """A watch ended too early or expired at once, although the cluster answers."""
 
 
-class Reflector(Objects):
+class Reflector(ObjectStore):
     """Cache of all objects of a resource type.
 
-    Lists in pages and watches from there; lists again on 410. A failure is logged once per kind, counted in
-    `health` and retried with backoff up to 8 s with jitter, reset by an event or a bookmark. At most
-    40 requests a minute are sent, however the API server fails. One task runs from `start` to `stop`.
+    Lists in pages and watches from there; lists again on 410. A failure is logged once per kind,
+    counted in `health` and retried with backoff up to 8 s with jitter, reset by an event or a
+    bookmark. At most 40 requests a minute are sent, however the API server fails. One task runs
+    from `start` to `stop`.
 
-    `error` is the latest failure, None once the cluster has answered well since. `stale_since` is set while what is cached
-    may be out of date.
+    `error` is the latest failure, None after the next successful response. `stale_since` is set
+    while the cached objects may be out of date.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class Reflector(Objects):
         field_selector: str | None = None,
         times: Times | None = None,
     ) -> None:
+        """Make an empty cache, of one namespace or of all. It sends requests after `start`."""
         super().__init__(resource)
         self.namespace = namespace
         self.error: ClusterError | None = None
@@ -115,7 +122,7 @@ class Reflector(Objects):
         )
 
     def start(self) -> None:
-        """Begin to list and watch. Does nothing if it runs already."""
+        """Start to list and watch. Does nothing if it is running."""
         if not self._task.running:
             self._hear()
             self._task.start()
@@ -125,11 +132,16 @@ class Reflector(Objects):
         await self._task.stop()
 
     async def synced(self, seconds: float = 30) -> None:
-        """Return once the first list is in. Raises the last `ClusterError`, or `TimeoutError`, when it takes longer."""
+        """Wait for the first list.
+
+        Raises:
+            ClusterError: no list within `seconds`; this is the latest error.
+            TimeoutError: no list within `seconds`, and no error either.
+        """
         await self._wait(self._synced, seconds)
 
     async def answered(self, seconds: float = 30) -> None:
-        """The same, but that the list may not be seen is an answer too (`denied`)."""
+        """Wait for the first list or its refusal (`denied`). Raises the same as `synced`."""
         await self._wait(self._answered, seconds)
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
@@ -144,16 +156,17 @@ class Reflector(Objects):
             )
 
     def wake(self) -> None:
-        """End the pause after a failure: there is reason to believe that the server is back."""
+        """End the pause after a failure, because the server probably answers again."""
         self._task.wake()
 
     @property
     def ready(self) -> bool:
+        """Whether the first list has arrived."""
         return self._synced.is_set()
 
     @property
     def denied(self) -> Forbidden | None:
-        """The cluster's refusal, in its own words, while the list may not be seen."""
+        """The cluster's error response while the list is forbidden, else None."""
         return self._refusal
 
     @property
@@ -163,7 +176,7 @@ class Reflector(Objects):
         )
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its task. A forbidden list is a response, not a failure."""
         return [] if self._refusal else [self._task.health]
 
@@ -225,7 +238,7 @@ class Reflector(Objects):
             raise
 
     async def _refused(self, error: Forbidden) -> None:
-        """The list may not be seen, and has not been seen before."""
+        """Handle the refusal of the first list."""
         self._answered.set()
 
     def _pause(self, error: Exception | None, seconds: float) -> float:
@@ -251,7 +264,10 @@ class Reflector(Objects):
         self._take(listing.items, listing.resource_version)
 
     async def _watch(self) -> None:
-        """Watch until the server ends it or the revision expires. Raises `ClusterError`, `WatchEnded`."""
+        """Watch until the server ends it or the revision expires.
+
+        Raises `ClusterError`, `WatchEnded`.
+        """
         began, events = time.monotonic(), 0
         self._opened_at = None
         watch = self._cluster.watch(
@@ -303,7 +319,7 @@ class Reflector(Objects):
             self._task.progressed()
 
     def _expired(self) -> None:
-        """Drop the expired revision. Raises `WatchEnded`, to pause, if a list returned it just now."""
+        """Drop the expired revision. Raises `WatchEnded`, to pause, if it has just been listed."""
         age = time.monotonic() - self._listed_at
         if age >= self._pages * self.times.page:
             self.resource_version = ""
@@ -313,9 +329,8 @@ class Reflector(Objects):
 
     def _ended(self, seconds: float) -> None:
         """Handle a watch that the server ended after `seconds`. Raises `WatchEnded` if too soon."""
-        if (
-            seconds >= self._period * 0.8
-        ):  # at its timeoutSeconds, which only an API server respects
+        # Only an API server ends a watch at its timeoutSeconds.
+        if seconds >= self._period * 0.8:
             self._hear()
             self._period = min(self._period * 2, self.times.longest_watch)
             self._task.progressed()
@@ -327,7 +342,7 @@ class Reflector(Objects):
 
 def _describe(error: Exception) -> str:
     """Describe a failure without foreign texts, which may hold secrets."""
-    if isinstance(error, (NotAnAnswer, WatchEnded)) or (
+    if isinstance(error, (InvalidResponse, WatchEnded)) or (
         isinstance(error, Unreachable) and not error.answered
     ):
         return str(error)  # written by us

@@ -18,8 +18,8 @@ _OPTIONS = (
 def keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
     """Make a socket for an address of `getaddrinfo` that fails within 30 s when its peer is gone.
 
-    A watch may be silent for minutes: without keepalive (RFC 9293 §3.8.4) a vanished peer looks like a
-    silent one. Options that the system does not support are omitted.
+    A watch may be silent for minutes: without keepalive (RFC 9293 §3.8.4) a vanished peer looks
+    like a silent one. Options that the system does not support are omitted.
     """
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)

@@ -1,4 +1,8 @@
-"""Keys that wait for a reconciler: each at most once, none twice at a time, failed ones again after a growing pause."""
+"""Work queue of a controller: keys of objects to reconcile, with delays and retry with backoff.
+
+It follows client-go's workqueue: a key waits at most once, is never reconciled twice at the same
+time, and is retried after a failure. `asyncio.Queue` has none of these properties.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
 
-from jupyter_workspaces.common.supervision import Health, SupervisedTask, Supervisor
+from jupyter_workspaces.common.supervision import SupervisedTask, Supervisor, TaskHealth
 
 from .errors import Conflict, Unreachable
 
@@ -23,13 +27,14 @@ LONGEST_PAUSE = 60.0
 
 
 class WorkQueue(Generic[Key]):
-    """Feed it keys with `add` (from a reflector's listener, any time), and let one task `run` it until cancelled.
+    """Queue of keys to reconcile. Call `add` for each change, and `run` in one task.
 
-    It holds a key, not a change: many changes of one object become one reconcile of its latest state. Its size is bounded by
-    the number of objects there are. `add` and `run` belong to one event loop.
+    The queue holds keys, not changes: many changes of one object become one reconcile of its latest
+    state, and the number of objects bounds the size. Use one event loop for `add` and `run`.
     """
 
     def __init__(self, name: str) -> None:
+        """Make an empty queue; `name` identifies it in logs and health."""
         self.name = name
         self._ready: deque[Key] = deque()
         self._waiting: set[Key] = set()
@@ -42,11 +47,14 @@ class WorkQueue(Generic[Key]):
         self._workers: list[SupervisedTask] = []
 
     def __len__(self) -> int:
-        """Keys that are ready and not taken yet."""
+        """Return the number of keys that are ready and not in work."""
         return len(self._ready)
 
     def add(self, key: Key, after: float = 0.0) -> None:
-        """Reconcile `key` in `after` seconds, the soonest request counts. While the key is being worked on: right after that."""
+        """Reconcile `key` in `after` seconds; the earliest request counts.
+
+        If the key is in work, it is reconciled again afterwards.
+        """
         if self._closed:
             return
         timer = self._timers.get(key)
@@ -69,17 +77,20 @@ class WorkQueue(Generic[Key]):
             self._wake.set()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its workers while it runs."""
         return [worker.health for worker in self._workers]
 
     async def run(
         self, reconcile: Callable[[Key], Awaitable[float | None]], workers: int = 4
     ) -> None:
-        """Work until cancelled, at most `workers` keys at once. `reconcile` answers in how many seconds to look again, None for never.
+        """Reconcile keys until cancelled, at most `workers` at the same time.
 
-        What it raises is logged and tried again after 0.1 s, 0.2 s, … 60 s with jitter; a `Conflict` and an `Unreachable` are daily
-        life and stay out of the log.
+        Args:
+            reconcile: reconciles one key; returns in how many seconds to reconcile it again, None
+                for not at all. After an exception the key is retried in 0.1 s, 0.2 s, … 60 s with
+                jitter. `Conflict` and `Unreachable` are common and only logged as debug messages.
+            workers: number of tasks.
         """
         tasks = Supervisor(log)
         try:
@@ -125,7 +136,7 @@ class WorkQueue(Generic[Key]):
             after = await reconcile(key)
         except (Conflict, Unreachable) as error:
             log.debug("%s %s: %s", self.name, key, error)
-        except Exception:  # the outermost edge of a reconcile: one object's fault must not end the work on all others
+        except Exception:  # outermost handler: the failure of one object must not stop the others
             log.exception("%s could not reconcile %s", self.name, key)
         else:
             self._failures.pop(key, None)

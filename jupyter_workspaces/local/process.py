@@ -84,7 +84,9 @@ async def run(
     ready: Callable[[str], None] = lambda url: None,
     parts: Parts | None = None,
 ) -> None:
-    """Run the cluster of a directory until SIGTERM or SIGINT. The caller holds the directory's lock.
+    """Run the cluster of a directory until SIGTERM or SIGINT.
+
+    The caller holds the directory's lock.
 
     Args:
         directory: The cluster's directory.
@@ -112,7 +114,7 @@ async def run(
             await install(clusters[accounts.CONTROLLERS])
             await publish_api(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
-                await node.absent(clusters[accounts.NODE], name)
+                await node.mark_unavailable(clusters[accounts.NODE], name)
         except ClusterError as error:
             raise LocalClusterError(
                 f"Cannot set up the local cluster in {directory.path}: {error}"

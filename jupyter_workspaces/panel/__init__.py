@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jupyter_workspaces.client import AsyncClient, Client
 
-    from .view import Panel
+    from .widget import Panel
 
 __all__ = ["panel"]
 
@@ -28,8 +28,8 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
         raise WrongArgument(
             f"panel(): namespace must be text or None, not {type(namespace).__name__}."
         )
-    from .remote import connector
-    from .view import Panel
+    from .connection import connector
+    from .widget import Panel
 
     return Panel(connector(client), namespace)
 

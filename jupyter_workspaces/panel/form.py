@@ -7,7 +7,7 @@ private thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -15,139 +15,24 @@ import ipywidgets as widgets
 
 from jupyter_workspaces.client import portal
 from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.client.names import numbered_name
 from jupyter_workspaces.client.spawning import create_with_claims
 
-from .fields import (
-    HOME_SIZE,
+from .form_controls import LABEL_WIDTH, NEW, NONE, Field, MountLine, Options, Volume
+from .form_data import (
     Choice,
     Draft,
     Kind,
-    Mount,
     by_field,
     choices,
     claim_label,
-    free_name,
     preselected,
     suggested_path,
 )
-from .kinds import Kinds, cards, data_uri
+from .kind_cards import KindCards, cards, data_uri
 from .session import ALL, Session, sentence
 
-LABEL_WIDTH = "104px"
-NEW, NONE = "\x00new", ""  # values of a volume selector that are no claim names
-SIZES = (
-    ("1 GiB", "1Gi"),
-    ("5 GiB", "5Gi"),
-    ("10 GiB", "10Gi"),
-    ("50 GiB", "50Gi"),
-    ("100 GiB", "100Gi"),
-)
 MOUNTS_AT_MOST = 12
-
-Options = list[tuple[str, str]]
-
-
-class Field:
-    """A control with a hint or an error below. `place` identifies it in kinds.js."""
-
-    def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
-        self.control, self.place = control, place
-        self.below = widgets.HTML()
-        self.box = widgets.VBox([control, self.below])
-        self.box.add_class("cw-field")
-        self.box.add_class(f"cw-at-{place}")
-        self._hint = self._wrong = ""
-        control.observe(lambda _change: portal.call(on_change), "value")
-
-    @property
-    def value(self) -> str:
-        return str(self.control.value if self.control.value is not None else "")
-
-    def offer(self, options: Options, value: str) -> None:
-        """Set the options, and select `value`."""
-        if list(self.control.options) != options:
-            self.control.options = options
-        self.control.value = value if any(value == known for _, known in options) else None
-
-    def hint(self, text: str) -> None:
-        self._hint = text
-        self._draw()
-
-    def wrong(self, text: str) -> None:
-        self._wrong = text
-        self._draw()
-
-    def _draw(self) -> None:
-        shown = (
-            f'<span class="cw-wrong">{escape(self._wrong)}</span>'
-            if self._wrong
-            else escape(self._hint)
-        )
-        if self.below.value != shown:
-            self.below.value = shown
-            (self.box.add_class if self._wrong else self.box.remove_class)("cw-wrongField")
-
-
-class Volume:
-    """Selector of a volume: an existing one, or a new one with name and size."""
-
-    def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
-        style = {"description_width": LABEL_WIDTH}
-        self.claim = Field(widgets.Dropdown(description=title, style=style), on_change, place)
-        self.name = Field(
-            widgets.Text(description="Volume name", style=style), on_change, f"{place}-name"
-        )
-        sizes = widgets.Dropdown(
-            description="Volume size", options=SIZES, value=HOME_SIZE, style=style
-        )
-        self.size = Field(sizes, on_change, f"{place}-size")
-        self.new = [self.name.box, self.size.box]
-        self._suggested = ""
-
-    def chosen(self) -> tuple[str, str]:
-        """Return the claim's name, and its size if it must be created."""
-        if self.claim.value == NEW:
-            return self.name.value.strip(), self.size.value
-        return self.claim.value, ""
-
-    def suggest(self, name: str, taken: list[str]) -> None:
-        """Suggest a free name for a new volume, unless the user entered one."""
-        if self.name.value in ("", self._suggested):
-            self._suggested = self.name.control.value = free_name(name, taken)
-
-    def unfold(self) -> None:
-        shown = None if self.claim.value == NEW else "none"
-        for box in self.new:
-            if box.layout.display != shown:
-                box.layout.display = shown
-
-
-class MountLine(Volume):
-    """Line for a data volume: volume, mount path, read-only."""
-
-    def __init__(
-        self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str
-    ) -> None:
-        super().__init__("Volume", on_change, place)
-        self.path = Field(
-            widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}),
-            on_change,
-            f"{place}-path",
-        )
-        self.read_only = widgets.Checkbox(
-            description="read-only", indent=False, layout={"width": "auto"}
-        )
-        self.read_only.observe(lambda _change: portal.call(on_change), "value")
-        self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
-        self.remove.on_click(lambda _button: portal.call(on_remove, self))
-        tools = widgets.HBox([self.read_only, self.remove])
-        tools.add_class("cw-formFoot")
-        self.box = widgets.Box([self.claim.box, *self.new, self.path.box, tools])
-        self.box.add_class("cw-formFields")
-
-    def mount(self) -> Mount:
-        claim, create = self.chosen()
-        return Mount(claim, self.path.value.strip(), bool(self.read_only.value), create)
 
 
 class Form:
@@ -164,10 +49,10 @@ class Form:
         self._created = ""  # key of the new workspace while the form reports its start
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
-        self.cards = Kinds()
+        self.cards = KindCards()
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
-        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.heard, message))
+        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.receive, message))
         self.name = Field(
             widgets.Text(description="Name", style=style, continuous_update=False),
             self.changed,
@@ -225,7 +110,7 @@ class Form:
     def namespace(self) -> str:
         """Namespace of a new workspace."""
         session = self._session
-        usual = session.source.namespace if session.source else "default"
+        usual = session.client.namespace if session.client else "default"
         return usual if session.namespace in (ALL, None) else str(session.namespace)
 
     def choose(self) -> None:
@@ -307,7 +192,7 @@ class Form:
             )
             if claim and not line.path.value:
                 line.path.control.value = suggested_path(claim, taken)
-        usual = self._session.source.namespace if self._session.source else self.namespace
+        usual = self._session.client.namespace if self._session.client else self.namespace
         code = (
             '<pre tabindex="0" aria-label="Python code">'
             f"{escape(self.draft().python(self.namespace, usual))}</pre>"
@@ -347,7 +232,7 @@ class Form:
         if not self._busy and self.kind is not None:
             self._session.spawn(self._create())
 
-    def heard(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         """Handle a message of the page: Enter was pressed. It contains the current field values."""
         if not isinstance(message, dict) or message.get("type") != "submit":
             return
@@ -365,16 +250,16 @@ class Form:
         self.submit()
 
     async def _create(self) -> None:
-        source, draft, namespace = self._session.source, self.draft(), self.namespace
+        client, draft, namespace = self._session.client, self.draft(), self.namespace
         self._clear_errors()
         self._seen = draft
-        if (wrong := draft.wrong(self._home_path())) or source is None:
+        if (wrong := draft.wrong(self._home_path())) or client is None:
             self._refuse(wrong, "Not created yet." if wrong else "Not connected to the server.")
             return
         self._busy, self.create.description = True, "Creating…"
         self._say(f"Creating {draft.name}…")
         try:
-            await create_with_claims(source, namespace, draft.body(), draft.new_claims())
+            await create_with_claims(client, namespace, draft.body(), draft.new_claims())
         except WorkspaceError as error:
             placed, rest = by_field(error.fields)
             self._refuse(
@@ -417,17 +302,17 @@ class Form:
                 for row in self._session.model.rows()
                 if row["namespace"] == self.namespace
             ]
-            self._suggested = free_name(
+            self._suggested = numbered_name(
                 str(self.kind.get("displayName") or self.kind["name"]), [*taken, besides]
             )
             self.name.control.value = self._suggested
 
     async def _fetch_claims(self) -> None:
-        if self._session.source is not None:
+        if self._session.client is not None:
             try:
                 self._claims = [
                     claim
-                    for claim in await self._session.source.claims(self.namespace)
+                    for claim in await self._session.client.claims(self.namespace)
                     if claim.get("canMount")
                 ]
             except WorkspaceError as error:
@@ -447,21 +332,21 @@ class Form:
         for index, line in enumerate(self._mounts):
             line.claim.offer([("Select…", NONE), *known, *new], line.claim.value)
             if not line.name.value:
-                line.name.control.value = free_name(
+                line.name.control.value = numbered_name(
                     f"data-{self.name.value}",
                     [*taken, *(other.name.value for other in self._mounts[:index])],
                 )
 
     async def _fetch_pictures(self) -> None:
-        source = self._session.source
+        client = self._session.client
         urls = {
             str((kind.get("logo") or {}).get("url", "")) for kind in self._session.model.kinds()
         }
         wanted = [url for url in urls if url and url not in self._pictures]
-        if source is None or not wanted:
+        if client is None or not wanted:
             return
         answers = await asyncio.gather(
-            *(source.picture(url) for url in wanted), return_exceptions=True
+            *(client.picture(url) for url in wanted), return_exceptions=True
         )
         for url, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, WorkspaceError):

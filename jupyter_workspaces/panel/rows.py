@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting
 from jupyter_workspaces.common.timestamps import milliseconds
 
 Item = Mapping[str, Any]  # list item of a workspace (docs/api.md)
@@ -56,7 +56,7 @@ def row(
         step: Current step of a start.
     """
     state = state_of(item)
-    said = words.state("Pending" if state == STOPPING else state)
+    said = formatting.state("Pending" if state == STOPPING else state)
     options = item["podTemplate"]["options"]
     image, size = options["imageConfig"]["current"], options["podConfig"]["current"]
     kind = item["workspaceKind"]
@@ -82,8 +82,8 @@ def row(
         "message": message,
         "note": note,
         "kind": kind_titles.get(kind["name"], kind["name"]),
-        "image": words.option(image),
-        "size": words.size(size.get("labels"), words.option(size)),
+        "image": formatting.option(image),
+        "size": formatting.size(size.get("labels"), formatting.option(size)),
         "moved": _moved(options),
         "created": milliseconds((item.get("audit") or {}).get("createdAt")),
         "since": _since(item, state),
@@ -99,14 +99,14 @@ def state_of(item: Item) -> str:
     The API's Terminating is the state of the pod: unless the workspace is being deleted, it is
     stopping, to pause or to restart.
     """
-    if (item.get("audit") or {}).get("deletedAt"):
+    if formatting.is_being_deleted(item):
         return "Terminating"
     state = item.get("state") or "Pending"  # a new one, before its first status
     if state == "Terminating":
         return STOPPING
     if state == "Paused" and not item.get("paused"):
         return "Pending"
-    return state if state in words.STATES else "Unknown"
+    return state if state in formatting.STATES else "Unknown"
 
 
 def actions(state: str, links: list[dict[str, str]]) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _moved(options: Item) -> str:
             last = chain[-1]
             text = (last.get("message") or {}).get("text", "")
             said.append(
-                f"A newer {noun} is available: {words.option(last['target'])}"
+                f"A newer {noun} is available: {formatting.option(last['target'])}"
                 + (f" ({text})" if text else "")
             )
     return ". ".join(said)

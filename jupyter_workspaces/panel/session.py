@@ -13,21 +13,21 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from jupyter_workspaces.client import losses
+from jupyter_workspaces.client import stop_warnings
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.common.supervision import (
     Backoff,
-    Health,
     SupervisedTask,
     Supervisor,
+    TaskHealth,
 )
 from jupyter_workspaces.common.timestamps import milliseconds
 
 from . import rows
 from .liveness import Liveness
 from .model import Model
-from .source import Change, Source
-from .unfolded import Unfolded
+from .protocols import PanelClient, StreamEvent
+from .row_details import RowDetails
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ Tell = Callable[[Message], None]
 FLUSH = 0.05  # seconds in which changes are collected into one message
 RETRY_FIRST, RETRY_LONGEST = 0.5, 30.0  # seconds between attempts to connect
 UNSEEN_LIMIT = 600.0  # seconds until a panel that no page has shown disconnects
-LEFT_LIMIT = 60.0  # seconds until it disconnects after the last page closed it
+CLOSED_LIMIT = 60.0  # seconds until it disconnects after the last page closed it
 ACTIONS_AT_ONCE = 16
 STARTS_FOLLOWED = 4  # starting workspaces whose steps are shown on their rows
 STEP_EVERY = 1.0  # seconds
@@ -58,7 +58,7 @@ class Session:
     """Connection of one panel. Created anywhere; only `first` may be called from other threads."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Source]], namespace: str | None, tell: Tell
+        self, connect: Callable[[], Awaitable[PanelClient]], namespace: str | None, tell: Tell
     ) -> None:
         """Create a session.
 
@@ -70,7 +70,7 @@ class Session:
         self._connect, self._tell = connect, tell
         self.model = Model()
         self.namespace = namespace
-        self.source: Source | None = None
+        self.client: PanelClient | None = None
         self.answered = threading.Event()  # set after the first response or failure
         self.on_kinds: Callable[[], None] = lambda: None
         self.on_rows: Callable[[], None] = lambda: None
@@ -85,7 +85,7 @@ class Session:
         self._flush: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self._room = asyncio.Semaphore(ACTIONS_AT_ONCE)
-        self._unfolded = Unfolded(self)
+        self._details = RowDetails(self)
 
     # --- from any thread
 
@@ -95,8 +95,8 @@ class Session:
             "rows": self.model.rows(),
             "now": int(time.time() * 1000),
             "namespace": self.namespace or "",
-            "base": {"page": self.source.same_page, "url": self.source.root}
-            if self.source
+            "base": {"page": self.client.same_page, "url": self.client.root}
+            if self.client
             else {"page": True, "url": ""},
             "live": self.liveness.message,
             **self._place,
@@ -109,25 +109,25 @@ class Session:
         if self._stream is None:
             self._listen()
         if not self._views:
-            self._leave_in(UNSEEN_LIMIT)
+            self._disconnect_in(UNSEEN_LIMIT)
 
     async def close(self) -> None:
         """Stop all tasks and wait for their end."""
-        self._stay()
+        self._stay_connected()
         if self._flush is not None:
             self._flush.cancel()
         tasks = [task for task in (self._stream, self._starts) if task is not None]
         self._stream = self._starts = None
         self.liveness.close()
-        await asyncio.gather(self._unfolded.stop(), *(task.stop() for task in tasks))
+        await asyncio.gather(self._details.stop(), *(task.stop() for task in tasks))
         await self._once.stop()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the long-lived tasks of this panel."""
         return [
             task.health
-            for task in (self._stream, self._starts, *self._unfolded.tasks)
+            for task in (self._stream, self._starts, *self._details.tasks)
             if task is not None
         ]
 
@@ -139,7 +139,7 @@ class Session:
         elif kind == "unmount":
             self._views.discard(str(message.get("view", "")))
             if not self._views:
-                self._leave_in(LEFT_LIMIT)
+                self._disconnect_in(CLOSED_LIMIT)
         elif kind == "retry":
             self.reconnect()
         elif kind == "namespace":
@@ -150,11 +150,11 @@ class Session:
             self.model.note(key, "")
             self.changed()
         elif kind == "ask":
-            self.spawn(self._unfolded.losses(key))
+            self.spawn(self._details.explain_delete(key))
         elif kind == "details":
-            self._unfolded.toggle(key, bool(message.get("open")))
+            self._details.toggle(key, bool(message.get("open")))
         elif kind == "logs":
-            self._unfolded.follow(key, bool(message.get("follow")))
+            self._details.follow(key, bool(message.get("follow")))
 
     def tell(self, message: Message) -> None:
         """Send a message to the page."""
@@ -215,7 +215,7 @@ class Session:
             and namespace in (ALL, *self._place["namespaces"])
         ):
             self.namespace = namespace
-            self._unfolded.close()
+            self._details.close()
             self.model.snapshot([])
             self.model.take()
             self.reconnect()
@@ -225,10 +225,10 @@ class Session:
 
         Unless `sure`, pause and restart ask for confirmation if something would be lost.
         """
-        item, source = self.model.item(key), self.source
+        item, client = self.model.item(key), self.client
         if (
             item is None
-            or source is None
+            or client is None
             or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE)
         ):
             return
@@ -236,7 +236,7 @@ class Session:
         if action == rows.STOP:  # the row already shows that it is stopping
             try:
                 async with self._room:
-                    await source.stop_now(namespace, name)
+                    await client.stop_now(namespace, name)
             except WorkspaceError as error:
                 self.model.refused(key, f"Not done: {sentence(error)}")
             self.changed()
@@ -248,7 +248,7 @@ class Session:
         if (
             action in (rows.PAUSE, rows.RESTART)
             and not sure
-            and (lost := await losses.of_stopping(source, item))
+            and (lost := await stop_warnings.of_stopping(client, item))
         ):
             self.model.withdraw(key)
             self.changed()
@@ -257,11 +257,11 @@ class Session:
         try:
             async with self._room:
                 if action == rows.DELETE:
-                    await source.delete(namespace, name)
+                    await client.delete(namespace, name)
                 elif action == rows.RESTART:
-                    await source.restart(namespace, name)
+                    await client.restart(namespace, name)
                 else:
-                    await source.pause(namespace, name, action == rows.PAUSE)
+                    await client.pause(namespace, name, action == rows.PAUSE)
         except WorkspaceError as error:
             self.model.refused(key, f"Not done: {sentence(error)}")
         else:
@@ -269,9 +269,9 @@ class Session:
             asyncio.get_running_loop().call_later(12.0, self._expire)
         self.changed()
 
-    def stop(self) -> None:
+    def disconnect(self) -> None:
         """Close the event stream; a page that reconnects opens it again."""
-        self._unfolded.close()
+        self._details.close()
         self.liveness.close()
         for task in (self._stream, self._starts):
             self.drop(task)
@@ -282,18 +282,18 @@ class Session:
     def _listen(self) -> None:
         self._stream = self.keep("The panel's event stream", self._follow)
         if self._starts is None:
-            self._starts = self.keep("Following starts", self._tell_steps)
+            self._starts = self.keep("Following starts", self._send_steps)
 
     async def _follow(self) -> None:
         """Read the event stream, and reconnect with backoff."""
         backoff = Backoff(RETRY_FIRST, RETRY_LONGEST)
         while True:
             try:
-                if self.source is None:
-                    self.source = await self._connect()
-                await self._learn_place(self.source)
+                if self.client is None:
+                    self.client = await self._connect()
+                await self._load_place(self.client)
                 began = time.monotonic()
-                too_slow = await self._hear_all(self.source)
+                too_slow = await self._read_events(self.client)
                 if time.monotonic() - began > RETRY_LONGEST:
                     backoff.reset()
                 if not too_slow:
@@ -307,34 +307,34 @@ class Session:
                 self.answered.set()
             await asyncio.sleep(backoff.next())
 
-    async def _hear_all(self, source: Source) -> bool:
+    async def _read_events(self, client: PanelClient) -> bool:
         """Read one connection to its end. Returns True if the server requires a resync."""
         self.liveness.begin()
         async with contextlib.aclosing(
-            source.changes(None if self.namespace == ALL else self.namespace)
+            client.changes(None if self.namespace == ALL else self.namespace)
         ) as changes:  # type: ignore[type-var]
             async for change in changes:
                 self.liveness.heard()
                 if change.event == "resync":
                     return True
-                self._hear(change)
+                self._apply(change)
         return False
 
-    async def _learn_place(self, source: Source) -> None:
-        cluster = await source.cluster()
+    async def _load_place(self, client: PanelClient) -> None:
+        cluster = await client.cluster()
         try:
-            names = await source.namespaces()
+            names = await client.namespaces()
         except WorkspaceError:  # without permission to list them
             names = []
         if self.namespace is None:
-            self.namespace = source.namespace or str(cluster.get("namespace") or "default")
+            self.namespace = client.namespace or str(cluster.get("namespace") or "default")
         self._place = {
             "cluster": str(cluster.get("name") or ""),
             "namespaces": sorted({*names, self.namespace} - {ALL}),
             "separate": bool(cluster.get("workspacesUrl")),
         }
 
-    def _hear(self, change: Change) -> None:
+    def _apply(self, change: StreamEvent) -> None:
         if change.event == "stale":
             self.liveness.cluster(
                 milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
@@ -352,7 +352,7 @@ class Session:
                 self._stream.progressed()
         elif change.event == "workspace":
             self.model.workspace(change.data["type"], change.data["object"])
-            self._unfolded.moved(rows.key(change.data["object"]))
+            self._details.changed(rows.key(change.data["object"]))
         elif change.event == "workspacekind":
             self.model.kind(change.data["type"], change.data["object"])
             self.on_kinds()
@@ -391,17 +391,17 @@ class Session:
             :STARTS_FOLLOWED
         ]
 
-    async def _tell_steps(self) -> None:
+    async def _send_steps(self) -> None:
         while True:
             self._has_starting.clear()
             keys = self._starting()
-            if not keys or self.source is None:
+            if not keys or self.client is None:
                 await self._has_starting.wait()
                 continue
             for key in keys:
                 namespace, _, name = key.partition("/")
                 with contextlib.suppress(WorkspaceError):  # the stream reports a deletion
-                    progress = await self.source.progress(namespace, name)
+                    progress = await self.client.progress(namespace, name)
                     self._show_step(key, progress)
             if self._starts is not None:
                 self._starts.progressed()
@@ -414,7 +414,7 @@ class Session:
         )
         doing = DOING.get(str(now["name"]).lower(), str(now["name"])) if now else ""
         self.model.step(key, doing.format(kind=self.model.kind_title(key)) if now else "")
-        self._unfolded.stepped(key, progress)
+        self._details.show_steps(key, progress)
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
@@ -426,16 +426,16 @@ class Session:
 
     def _mount(self, view: str) -> None:
         self._views.add(view)
-        self._stay()
+        self._stay_connected()
         if self._stream is None:
             self.reconnect()
         self.tell({"type": "snapshot", **self.first()})
 
-    def _leave_in(self, seconds: float) -> None:
-        self._stay()
-        self._leave = asyncio.get_running_loop().call_later(seconds, self.stop)
+    def _disconnect_in(self, seconds: float) -> None:
+        self._stay_connected()
+        self._leave = asyncio.get_running_loop().call_later(seconds, self.disconnect)
 
-    def _stay(self) -> None:
+    def _stay_connected(self) -> None:
         if self._leave is not None:
             self._leave.cancel()
             self._leave = None

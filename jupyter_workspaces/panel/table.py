@@ -28,7 +28,7 @@ class Table(anywidget.AnyWidget):
         "table.js",
         "live.js",
         "columns.js",
-        "placing.js",
+        "row_order.js",
         "actions.js",
         "trust.js",
         "keys.js",

@@ -14,7 +14,7 @@ from jupyter_workspaces.kube.catalog import SUBJECT_ACCESS_REVIEWS, Resource
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import Forbidden, is_unavailable
 
-from .answer_cache import Lifetime, StaleCache
+from .answer_cache import AnswerCache, Lifetime
 
 ALLOWED_SECONDS = 10.0
 DENIED_SECONDS = 2.0
@@ -57,7 +57,7 @@ class Access:
             True: Lifetime(allowed_seconds, stale_seconds),
             False: Lifetime(denied_seconds, denied_seconds),
         }
-        self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(
+        self._known: AnswerCache[tuple[Any, ...], bool] = AnswerCache(
             size=size, silent=is_unavailable, clock=clock
         )
 

@@ -1,4 +1,7 @@
-"""Cache of answers of the cluster that may be used for longer while the cluster does not answer."""
+"""Cache of responses of the cluster that are used longer while the cluster does not answer.
+
+cachetools bounds it. It has neither entries with two lifetimes, nor shared reads.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,12 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 FIRST_SECONDS = 5.0
-"""How long a caller waits for a value that nobody has read before."""
+"""Time that a caller waits for a value that has not been read before."""
 PATIENCE_SECONDS = 1.0
-"""How long a caller waits for a newer value before it gets the known one; not at all once a read has failed."""
+"""Time that a caller waits for a newer value before it gets the known one.
+
+It does not wait after a failed read.
+"""
 READ_SECONDS = 10.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -32,10 +38,13 @@ DOUBT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Lifetime:
-    """How long a value may be used, in seconds since it was read: without asking, and while the cluster does not answer."""
+    """How long a value may be used, in seconds since it was read.
+
+    `fresh` is the time without another read, `usable` the time while the cluster does not answer.
+    """
 
     fresh: float
-    stale: float
+    usable: float
 
 
 @dataclass
@@ -54,12 +63,14 @@ class _Read(Generic[Value]):
     started: float
 
 
-class StaleCache(Generic[Key, Value]):
+class AnswerCache(Generic[Key, Value]):
     """Values read from the cluster, by key.
 
-    A fresh value is returned at once. An older one is read again, once for all who wait, and returned as it is when the cluster does
-    not answer: errors for which `silent` is true. Any other error is an answer: the value is forgotten and the error raised. Failed
-    reads are repeated with exponential backoff of 1 to 30 s, by the callers' requests. At most `size` values are kept.
+    A fresh value is returned at once. An older one is read again, once for all callers that wait,
+    and is returned unchanged if the cluster does not answer: errors for which `silent` is true. Any
+    other error is an answer: the value is dropped and the error raised. Failed reads are repeated
+    with exponential backoff of 1 to 30 s, by the callers' requests. At most `size` values are kept,
+    the most recently used ones.
     """
 
     def __init__(
@@ -71,6 +82,15 @@ class StaleCache(Generic[Key, Value]):
         patience_seconds: float = PATIENCE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Make an empty cache.
+
+        Args:
+            size: largest number of values.
+            silent: returns whether an error means that the cluster does not answer.
+            first_seconds: timeout of a read without a known value.
+            patience_seconds: timeout of a read before the known value is returned.
+            clock: returns seconds, for tests.
+        """
         self._silent, self._clock = silent, clock
         self._first_seconds, self._patience_seconds = first_seconds, patience_seconds
         self._entries: LRUCache[Key, _Entry[Value]] = LRUCache(size)
@@ -80,9 +100,11 @@ class StaleCache(Generic[Key, Value]):
     async def get(
         self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
     ) -> Value:
-        """Return the value, read by `read` when there is none that is fresh.
+        """Return a value, after `read` if there is no fresh one.
 
-        Raises the `ClusterError` of `read`, or `Unreachable` when it takes longer than `first_seconds` and no value is known.
+        Raises:
+            ClusterError: the error of `read`.
+            Unreachable: `read` took longer than `first_seconds`, and no value is known.
         """
         entry, now = self._entries.get(key), self._clock()
         if entry is not None and now >= max(entry.fresh_until, entry.usable_until):
@@ -111,24 +133,28 @@ class StaleCache(Generic[Key, Value]):
         return known.value
 
     def doubt(self, key: Key, value: Value) -> None:
-        """Read `value` again at the next request, at most once in 10 s: somebody else says that it no longer holds."""
+        """Read `value` again at the next request, at most once in 10 s.
+
+        Call it after evidence that the value no longer holds.
+        """
         entry, now = self._entries.get(key), self._clock()
         if entry is not None and entry.value == value and now - entry.doubted_at >= DOUBT_SECONDS:
             entry.fresh_until, entry.doubted_at = now, now
 
     def drop(self, chosen: Callable[[Key], bool]) -> None:
-        """Forget the values of the chosen keys, also those that are being read."""
+        """Drop the values of the chosen keys, and cancel reads of them."""
         for key in [key for key in self._entries if chosen(key)]:
             del self._entries[key]
         for key in [key for key in self._reads if chosen(key)]:
             self._reads.pop(key).task.cancel()
 
     async def close(self) -> None:
-        """Forget everything, and wait until no read is in flight."""
+        """Drop all values, and wait for the end of all reads."""
         self.drop(lambda key: True)
         await self._tasks.stop()
 
     def __len__(self) -> int:
+        """Return the number of values."""
         return len(self._entries)
 
     def _begin(
@@ -162,7 +188,7 @@ class StaleCache(Generic[Key, Value]):
                 self._entries.pop(key, None)
             raise
         held, now, lives = self._entries.get(key), self._clock(), lifetime(value)
-        entry = self._entries[key] = _Entry(value, now + lives.fresh, now + lives.stale)
+        entry = self._entries[key] = _Entry(value, now + lives.fresh, now + lives.usable)
         if held is not None:
             entry.doubted_at = held.doubted_at
         return value

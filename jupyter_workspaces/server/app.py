@@ -1,4 +1,7 @@
-"""The server extension: settings, start and stop. Importing it must stay cheap; what it wires is imported when it is loaded."""
+"""The Jupyter server extension: its settings, its start and its stop.
+
+Importing this module must stay cheap, so everything that it uses is imported when it is loaded.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
     from .api.registry import Api
     from .connection import ClusterConnection
     from .http.kernel_access import Kernels
-    from .proxy.origin.listeners import Listener
+    from .proxy.origin.listener import OriginListener
 
 
 class JupyterWorkspaces(ExtensionApp):
-    """Workspaces of a Kubernetes cluster, inside a Jupyter server."""
+    """Manage workspaces of a Kubernetes cluster from a Jupyter server."""
 
     name = "jupyter_workspaces"
     extension_url = "/workspaces/api/v1/healthcheck"
@@ -32,66 +35,82 @@ class JupyterWorkspaces(ExtensionApp):
     kubeconfig = Unicode(
         "",
         config=True,
-        help="Kubeconfig of the cluster to use. Empty: KUBECONFIG, the pod's own cluster, else the local cluster.",
+        help="Path of the kubeconfig of the cluster to use. If empty: the files in KUBECONFIG, the "
+        "cluster of the pod in which the server runs, or the local cluster, in this order.",
     )
-    context = Unicode("", config=True, help="Context of the kubeconfig. Empty: its current one.")
-    embedded = Bool(False, config=True, help="Use the local cluster whatever KUBECONFIG says.")
+    context = Unicode(
+        "", config=True, help="Context of the kubeconfig. If empty: its current context."
+    )
+    embedded = Bool(
+        False,
+        config=True,
+        help="Use the local cluster of this machine, even if KUBECONFIG is set.",
+    )
     directory = Unicode(
         "",
         config=True,
-        help="Where the local cluster keeps its data. Empty: JUPYTER_WORKSPACES_HOME, else Jupyter's data directory.",
+        help="Data directory of the local cluster. If empty: JUPYTER_WORKSPACES_HOME, else a "
+        "directory in Jupyter's data directory.",
     )
     local_parts = List(
         Unicode(),
         config=True,
-        help="Which parts the local cluster has: options of `python -m jupyter_workspaces.local`. Empty: all of them.",
+        help="Parts of the local cluster to start, as options of "
+        "`python -m jupyter_workspaces.local`. If empty: all parts.",
     )
     page_seconds = Float(
         15,
         min=0.1,
         config=True,
-        help="Seconds until a page says that a workspace's program does not answer, where a browser opens a document. "
-        "After such a page the next one is waited for twice as long.",
+        help="Timeout in seconds for the response of a workspace's program to a page that a browser "
+        "opens. After the timeout, the browser gets a page that says so, and the next timeout is "
+        "twice as long.",
     )
     response_seconds = Float(
         600,
         min=0.1,
         config=True,
-        help="Seconds that any other request waits for the head of a workspace's response before it is answered with 504.",
+        help="Timeout in seconds for the head of a workspace's response to any other request. After "
+        "the timeout, the request is answered with 504.",
     )
     websocket_message_mib = Int(
         256,
         min=1,
         config=True,
-        help="Largest WebSocket message that is passed on, in MiB. Either side is closed with 1009 for a larger one.",
+        help="Size limit of a WebSocket message in MiB. A larger message closes both sides with "
+        "code 1009.",
     )
     websocket_ping_seconds = Float(
         30,
         min=0,
         config=True,
-        help="Seconds of silence after which the browser's side of a WebSocket is sent a ping. A browser that does not answer three of them "
-        "is taken to be gone. 0: no pings. ServerApp.websocket_ping_interval has precedence.",
+        help="Seconds of silence after which the browser of a WebSocket gets a ping. After three "
+        "unanswered pings, both sides are closed. 0: no pings. ServerApp.websocket_ping_interval "
+        "has precedence.",
     )
     tab_notices = Bool(
         True,
         config=True,
-        help="Say in the tab of a workspace what happened to it, such as that it was paused or deleted. The proxy appends a script "
-        "element to the page that a browser opens in a tab. Other responses stay as they are. See docs/api.md.",
+        help="Show a notice in the tab of a workspace that was paused, was deleted or does not "
+        "answer. The proxy appends a script element to the page that a browser opens in a tab; other "
+        "responses do not change. See docs/api.md.",
     )
     workspaces_url = Unicode(
         "",
         config=True,
-        help="Open workspaces at this origin, apart from the Jupyter server, so that their pages cannot act as the user here. "
-        "Such as https://workspaces.example.org, or http://*.localhost:8890: with *. every workspace has an origin of its own. "
-        "Empty: at the server's own address. See docs/workspaces-url.md.",
+        help="Origin at which browsers open workspaces, for example https://workspaces.example.org. "
+        "Pages of workspaces at another origin than the Jupyter server's cannot act as the user "
+        "there. With a wildcard, such as http://*.localhost:8890, every workspace has an origin of "
+        "its own. If empty: the server's own origin. See docs/workspaces-url.md.",
     )
     workspaces_port = Int(
         0,
         config=True,
-        help="Port to listen on for workspaces_url, for a reverse proxy in front. 0: the URL's own port if it is loopback.",
+        help="Port to listen on for workspaces_url, behind a reverse proxy. 0: the port of the URL, "
+        "if its host is this machine.",
     )
     workspaces_ip = Unicode(
-        "", config=True, help="Address to listen on with workspaces_port. Empty: 127.0.0.1."
+        "", config=True, help="Address to listen on with workspaces_port. If empty: 127.0.0.1."
     )
     workspaces_session_hours = Float(
         12.0,
@@ -101,30 +120,34 @@ class JupyterWorkspaces(ExtensionApp):
     request_headers = List(
         Unicode(),
         config=True,
-        help="Names of request headers that reach workspaces although they say who somebody is, which headers of proxies in front do. "
-        "A name that ends in * stands for all that begin so. Such as X-User-Id, of a program's own scripts.",
+        help="Names of request headers that are forwarded to workspaces although they look like "
+        "headers with which a reverse proxy identifies the user, such as X-User-Id of a program's "
+        "own scripts. A * at the end of a name is a wildcard.",
     )
     response_headers = List(
         Unicode(),
         config=True,
-        help="Names of headers of workspaces' responses that reach the browser in addition to standard ones and those that begin with X-. "
-        "A name that ends in * stands for all that begin so. Such as Docker-*.",
+        help="Names of response headers of workspaces that are forwarded to browsers, in addition to "
+        "standard headers and those that begin with X-, for example Docker-*. A * at the end of a "
+        "name is a wildcard.",
     )
     cookies = List(
         Unicode(),
         config=True,
-        help="With --trusted-header-auth: names of cookies that reach workspaces although no workspace has set them by HTTP, which "
-        "a page's scripts may have done. A name that ends in * stands for all that begin so.",
+        help="With --trusted-header-auth: names of cookies that are forwarded to workspaces although "
+        "no workspace set them by HTTP, for cookies that scripts of pages set. A * at the end of a "
+        "name is a wildcard.",
     )
     standalone = False
     """Whether this is the server of `jupyter workspaces serve`, without Jupyter's own routes."""
 
     connection: ClusterConnection
     _keeper: Keeper | None = None
-    _listener: Listener | None = None
+    _listener: OriginListener | None = None
     _kernels: Kernels | None = None
 
     def initialize_settings(self) -> None:
+        """Set the web application's settings from the traits."""
         from functools import partial
 
         from .api.registry import APIS
@@ -132,8 +155,8 @@ class JupyterWorkspaces(ExtensionApp):
         from .http.base import CONNECTION
         from .http.kernel_access import SETTING as KERNELS
         from .http.kernel_access import Kernels
-        from .proxy.headers.front_proxies import SETTING as PASSING
-        from .proxy.headers.front_proxies import Passing
+        from .proxy.headers.front_proxies import SETTING as ALLOWED_NAMES
+        from .proxy.headers.front_proxies import AllowedNames
         from .proxy.limits import SETTING as LIMITS
         from .proxy.limits import Limits
         from .proxy.pages.tab_notice import SETTING as TAB_NOTICES
@@ -145,7 +168,7 @@ class JupyterWorkspaces(ExtensionApp):
             self.websocket_message_mib * 2**20,
             self.websocket_ping_seconds,
         )
-        self.settings[PASSING] = Passing(
+        self.settings[ALLOWED_NAMES] = AllowedNames(
             tuple(self.request_headers), tuple(self.response_headers), tuple(self.cookies)
         )
         serverapp = self.serverapp
@@ -163,9 +186,9 @@ class JupyterWorkspaces(ExtensionApp):
             )
             self.settings[api.setting] = ApiConnection(self.connection, prefix, build)
         provider = serverapp.identity_provider
-        # Jupyter's own providers hand out random names; any other one vouches for its users.
-        vouches = type(provider) not in (IdentityProvider, PasswordIdentityProvider)
-        self.settings["jupyter_workspaces_trusted_identity"] = vouches
+        # Jupyter's own providers invent user names; other ones authenticate their users.
+        is_trusted = type(provider) not in (IdentityProvider, PasswordIdentityProvider)
+        self.settings["jupyter_workspaces_trusted_identity"] = is_trusted
         if self._lets_kernels_in():
             self._kernels = self.settings[KERNELS] = Kernels()
         schema = Path(__file__).parent / "api" / "workspaces" / "change.yaml"
@@ -173,14 +196,15 @@ class JupyterWorkspaces(ExtensionApp):
             serverapp.event_logger.register_event_schema(schema)
 
     def initialize_handlers(self) -> None:
+        """Add the rules of the APIs and of the proxy to the web application."""
         from .api.registry import APIS
         from .http.identity import HeaderIdentities
 
         assert self.serverapp is not None
         application = self.serverapp.web_app
         compatible = isinstance(self.serverapp.identity_provider, HeaderIdentities)
-        # Not `self.handlers`: those must be plain patterns, and ours tell methods, WebSockets and pages from each other.
-        application.add_handlers(".*$", self._connect_rules())
+        # Not `self.handlers`: those must be plain patterns, and ours distinguish WebSockets.
+        application.add_handlers(".*$", self._proxy_rules())
         for api in APIS:
             api.add_routes(application, self._prefix(api), compatible=compatible)
 
@@ -190,41 +214,39 @@ class JupyterWorkspaces(ExtensionApp):
         path = api.standalone_path if self.standalone else api.path
         return str(url_path_join(self.serverapp.base_url, path))
 
-    def _connect_rules(self) -> list[Any]:
-        """How workspaces are served. Ends the server when `workspaces_url` cannot be used: not at another address than was asked for."""
-        from .proxy.handlers import routes
+    def _proxy_rules(self) -> list[Any]:
+        """Return the rules of the proxy. Exits if `workspaces_url` is invalid."""
+        from .proxy.routes import routes
 
         assert self.serverapp is not None
         if not self.workspaces_url:
             return list(routes(self.serverapp.base_url))
-        from .proxy.origin import listeners
-        from .proxy.origin.redirects import SETTING as ORIGIN
-        from .proxy.origin.redirects import SeparateOrigin
-        from .proxy.origin.settings import BadOrigin, parse
+        from .proxy.origin.listener import OriginListener, check_addresses, own_port
+        from .proxy.origin.routes import origin_application, serve_by_host, server_rules
+        from .proxy.origin.separate_origin import SETTING as ORIGIN
+        from .proxy.origin.separate_origin import SeparateOrigin
+        from .proxy.origin.workspaces_url import InvalidWorkspacesUrl, parse
 
         serverapp = self.serverapp
         try:
             origin = parse(self.workspaces_url)
-            listeners.check_addresses(origin, serverapp)
-            served = listeners.origin_application(serverapp.base_url, serverapp.web_app.settings)
-            if (
-                own := listeners.own_port(
-                    origin, serverapp, self.workspaces_ip, self.workspaces_port
-                )
-            ) is not None:
-                self._listener = listeners.Listener(served, serverapp, *own)
-        except BadOrigin as why:
+            check_addresses(origin, serverapp)
+            served = origin_application(serverapp.base_url, serverapp.web_app.settings)
+            own = own_port(origin, serverapp, self.workspaces_ip, self.workspaces_port)
+            if own is not None:
+                self._listener = OriginListener(served, serverapp, *own)
+        except InvalidWorkspacesUrl as why:
             self.log.critical("%s", why)
             serverapp.exit(2)
         serverapp.web_app.settings[ORIGIN] = SeparateOrigin(
             origin, serverapp.base_url, idle_seconds=3600 * self.workspaces_session_hours
         )
         self.connection.workspaces_url = origin.url
-        listeners.serve_by_host(serverapp.web_app, served, origin)
-        return listeners.server_rules(serverapp.base_url, serverapp)
+        serve_by_host(serverapp.web_app, served, origin)
+        return server_rules(serverapp.base_url, serverapp)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Called when the server's loop runs. Nothing here is waited for: the server is there before the cluster is."""
+        """Start in the background. Jupyter calls it when the server's event loop runs."""
         if self.workspaces_url:
             self._serve_origin(serverapp)
         if not os.environ.get("JUPYTER_WORKSPACE"):
@@ -234,14 +256,14 @@ class JupyterWorkspaces(ExtensionApp):
                 self._kernels.publish(serverapp)
             except OSError as error:
                 self.log.warning(
-                    "Kernels cannot use workspaces without being told of this server by JUPYTER_WORKSPACES_URL and _TOKEN: "
-                    "%s cannot be written (%s)",
+                    "Cannot write %s: %s. Kernels find this server only if JUPYTER_WORKSPACES_URL and "
+                    "JUPYTER_WORKSPACES_TOKEN are set.",
                     error.filename,
                     error.strerror,
                 )
 
     def _lets_kernels_in(self) -> bool:
-        """Whether kernels may manage workspaces by this server: not inside a workspace, and not where a proxy names each user."""
+        """Return whether kernels get a token: not in a workspace, nor with trusted headers."""
         from .http.identity import HeaderIdentities
 
         assert self.serverapp is not None
@@ -250,23 +272,25 @@ class JupyterWorkspaces(ExtensionApp):
         )
 
     def _serve_origin(self, serverapp: Any) -> None:
-        """Now that the server's own port is known, which may have been another one than it was told."""
-        from .proxy.origin import listeners
-        from .proxy.origin.redirects import public_server, separate_origin
-        from .proxy.origin.settings import BadOrigin
+        """Serve the workspaces' origin, when the server's own port is known."""
+        from .proxy.origin.listener import check_addresses
+        from .proxy.origin.separate_origin import public_server, separate_origin
+        from .proxy.origin.workspaces_url import InvalidWorkspacesUrl
 
         separate = separate_origin(serverapp.web_app.settings)
         try:
-            listeners.check_addresses(separate.origin, serverapp)
+            check_addresses(separate.origin, serverapp)
             if (
                 self._listener is None
                 and separate.origin.is_loopback
                 and separate.origin.port != serverapp.port
             ):
-                raise BadOrigin(
-                    f"workspaces_url {separate.origin.url} names the port of this server, which is {serverapp.port} now."
+                raise InvalidWorkspacesUrl(
+                    f"workspaces_url {separate.origin.url} has the configured port of this server,"
+                    f" but the server listens on port {serverapp.port}. Set that port, or free the"
+                    " configured one."
                 )
-        except BadOrigin as why:
+        except InvalidWorkspacesUrl as why:
             self.log.critical("%s", why)
             serverapp.exit(2)
         separate.server = public_server(serverapp)
@@ -275,22 +299,27 @@ class JupyterWorkspaces(ExtensionApp):
         self.log.info("Workspaces open at %s", separate.origin.url)
 
     async def stop_extension(self) -> None:
+        """Close all connections, and stop the services."""
         from .http.base import CONNECTION
-        from .proxy.transfer.requests import close
+        from .proxy.upstreams import close
 
         if self._kernels is not None:
             self._kernels.withdraw()
         if self._listener is not None:
             await self._listener.stop()
         if self.serverapp is not None:
-            await close(
-                self.serverapp.web_app.settings
-            )  # not `self.settings`, which is a copy from before the first request
+            # Not `self.settings`, which is a copy from before the first request.
+            await close(self.serverapp.web_app.settings)
         if CONNECTION in self.settings:
             await self.connection.stop()
 
     def choose_endpoint(self) -> Endpoint:
-        """Blocking. Raises `NoEndpoint`, `LocalClusterError`."""
+        """Return the Kubernetes API to use. Blocks while the local cluster starts.
+
+        Raises:
+            NoEndpoint: The settings name no cluster that can be used.
+            LocalClusterError: The local cluster cannot be started.
+        """
         from jupyter_workspaces.kube.endpoint import choose
 
         return choose(
@@ -301,7 +330,7 @@ class JupyterWorkspaces(ExtensionApp):
         )
 
     def _files_of(self, endpoint: Endpoint) -> EndpointSource | None:
-        """The files that decided for an endpoint, as `choose_endpoint` reads them; None for a pod's own cluster."""
+        """Return the files by which an endpoint was chosen, None for the pod's own cluster."""
         from functools import partial
 
         from jupyter_workspaces.kube.kubeconfig.loading import default_paths
@@ -319,7 +348,10 @@ class JupyterWorkspaces(ExtensionApp):
         )
 
     def _start_embedded(self) -> Path:
-        """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
+        """Start the local cluster, the first time. Later, restart it if it has crashed.
+
+        A cluster that was stopped on purpose stays stopped.
+        """
         from jupyter_workspaces.local.launch import Keeper, LocalClusterError, start
         from jupyter_workspaces.local.parts import parse
 
@@ -334,7 +366,7 @@ class JupyterWorkspaces(ExtensionApp):
         return self._keeper.ensure()
 
     def _publish(self, change: dict[str, Any]) -> None:
-        """JupyterLab's tabs listen on the server's event bus and read again what a hint names."""
+        """Emit a change on the server's event bus, so that JupyterLab's tabs reload it."""
         if self.serverapp is not None and self.serverapp.event_logger is not None:
             self.serverapp.event_logger.emit(
                 schema_id="https://events.jupyter.org/jupyter_workspaces/change", data=change

@@ -1,4 +1,7 @@
-"""What the server knows of the cluster without asking: one shared cache for each resource."""
+"""The server's cache of the cluster: one reflector for each resource type, for all users.
+
+Secrets and events are not cached; the server reads them when a request needs them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 
-from jupyter_workspaces.common.supervision import Health, Supervisor
+from jupyter_workspaces.common.supervision import Supervisor, TaskHealth
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     PERSISTENT_VOLUME_CLAIMS,
@@ -21,6 +24,7 @@ from jupyter_workspaces.kube.catalog import (
     Resource,
 )
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.cluster_check import ClusterCheck
 from jupyter_workspaces.kube.errors import (
     ClusterError,
     Forbidden,
@@ -33,7 +37,6 @@ from jupyter_workspaces.kube.ownership import (
     controller,
     controls,
 )
-from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
     Key,
     Reflector,
@@ -52,13 +55,14 @@ from jupyter_workspaces.resources.workspace_objects import (
 from .namespace_caches import Namespaces, Scoped
 
 MOST_NAMESPACES = 50
-"""Each costs a watch for each kind of object."""
+"""Limit of separately watched namespaces; each needs a watch for each resource type."""
 
 
 class Cache:
-    """Shared reflectors, and the client behind them for everything else. Secrets and events are read when asked for, never watched."""
+    """Reflectors of all resource types that the server shows, and the client for other requests."""
 
     def __init__(self, cluster: Cluster, *, times: Times | None = None) -> None:
+        """Make empty caches of a cluster; `start` fills them."""
         self.cluster = cluster
         self.endpoint = cluster.endpoint
         here = [cluster.endpoint.namespace]
@@ -83,11 +87,13 @@ class Cache:
         self.reflectors: dict[Resource, Scoped] = {
             found.resource: found for found in vars(self).values() if isinstance(found, Scoped)
         }
-        self._pulse = Pulse(cluster, self._leaves, times)
+        self._check = ClusterCheck(cluster, self._leaves, times)
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
         self._sets_of: dict[Key, set[Key]] = {}
-        self._reached: OrderedDict[str, None] = OrderedDict()  # the least recently used first
+        # Namespaces, the least recently used first. Not a cachetools.LRUCache: one that is in use
+        # stays, and dropping one stops its watches.
+        self._reached: OrderedDict[str, None] = OrderedDict()
         self._held: Counter[str] = Counter()
         self._reaching: dict[str, asyncio.Task[None]] = {}
         self._tasks = Supervisor()
@@ -96,32 +102,35 @@ class Cache:
         self.stateful_sets.listen(partial(_index, _controlled, self._sets_of))
 
     async def start(self, seconds: float = 20) -> None:
-        """Start all caches and wait until each has its first list, or the cluster's refusal, which is fatal for workspaces only.
+        """Start all caches and wait until each has its first list or a refusal.
 
-        Raises `ClusterError`, `TimeoutError`.
+        Raises:
+            Forbidden: workspaces may not be listed.
+            ClusterError: a list failed.
+            TimeoutError: a list took longer than `seconds`.
         """
         for reflector in self.reflectors.values():
             reflector.start()
-        self._pulse.start()
+        self._check.start()
         await asyncio.gather(
             *(reflector.answered(seconds) for reflector in self.reflectors.values())
         )
         if (denied := self.workspaces.denied) is not None:
             raise denied
         for reflector in self.reflectors.values():
-            if (
-                not reflector.ready and reflector.denied is None
-            ):  # not listed yet: its objects are unknown
+            if not reflector.ready and reflector.denied is None:
                 raise _unlisted(reflector)
 
     async def reach(self, namespace: str) -> None:
         """Wait until a namespace is in sync, also without the permission to list all namespaces.
 
         Authorize the user first: this opens a watch for each resource type. Callers share one task
-        per namespace, which goes on if a caller is cancelled.
+        per namespace, which continues if a caller is cancelled.
 
-        Raises `Forbidden` with the cluster's message if workspaces may not be listed there, and
-        `ClusterError`, `TimeoutError` if a list failed.
+        Raises:
+            Forbidden: workspaces may not be listed there; the message is the cluster's.
+            ClusterError: a list failed.
+            TimeoutError: a list took too long.
         """
         parts = self.workspaces.parts
         if not parts:
@@ -142,7 +151,7 @@ class Cache:
 
     @contextmanager
     def hold(self, namespace: str | None) -> Iterator[None]:
-        """Context in which a namespace stays watched, for a subscriber to its changes."""
+        """Return a context in which a namespace stays watched, for a subscriber to its changes."""
         key = namespace or ""
         self._held[key] += 1
         try:
@@ -186,8 +195,9 @@ class Cache:
             ]
             if not idle:
                 raise Forbidden(
-                    f"The limit of {MOST_NAMESPACES} separately watched namespaces is reached, and all are in use. "
-                    "Try again later, or ask for the permission to list workspaces in all namespaces"
+                    f"The limit of {MOST_NAMESPACES} separately watched namespaces is reached, "
+                    "and all are in use. Try again later, or ask for the permission to list "
+                    "workspaces in all namespaces"
                 )
             del self._reached[idle[0]]
             self.namespaces.forget(idle[0])
@@ -195,20 +205,21 @@ class Cache:
 
     async def stop(self) -> None:
         """Stop all tasks and close the client."""
-        await self._pulse.stop()
+        await self._check.stop()
         await self._tasks.stop()
         await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()))
         await self.cluster.close()
 
     @property
     def ready(self) -> bool:
+        """Whether each cache has its first list or a refusal."""
         return all(reflector.ready or reflector.denied for reflector in self.reflectors.values())
 
     # Health
 
     @property
     def stale_since(self) -> datetime | None:
-        """Time of the last contact with the cluster (UTC) if the cache is stale; None while live."""
+        """Time of the last response of the cluster (UTC) if the cache is stale, else None."""
         return min(
             (
                 since
@@ -220,7 +231,7 @@ class Cache:
 
     @property
     def stale_reason(self) -> str:
-        """Human-readable reason why it is stale; empty while it is live."""
+        """Human-readable reason why the cache is stale; empty while it is live."""
         stale = [found for found in self._leaves() if found.stale_since is not None]
         if not stale:
             return ""
@@ -232,10 +243,10 @@ class Cache:
         return "The cluster answers with errors."
 
     @property
-    def health(self) -> list[Health]:
-        """Health of its tasks, one for each watched resource type and namespace."""
+    def health(self) -> list[TaskHealth]:
+        """Health of all tasks, one for each watched resource type and namespace."""
         return [
-            self._pulse.task.health,
+            self._check.task.health,
             *(found for reflector in self.reflectors.values() for found in reflector.health),
         ]
 
@@ -248,15 +259,17 @@ class Cache:
         return [leaf for found in self.reflectors.values() for leaf in found.reflectors]
 
     def workspace(self, namespace: str, name: str) -> Object | None:
+        """Return a workspace, None if it is not in the cache."""
         return self.workspaces.get(name, namespace)
 
     def kind_of(self, workspace: Object) -> Object | None:
+        """Return the kind of a workspace, None if it is not in the cache."""
         spec = workspace.get("spec")
         name = spec.get("kind") if isinstance(spec, dict) else None
         return self.kinds.get(name) if isinstance(name, str) else None
 
     def pods_of(self, workspace: Object) -> list[Object]:
-        """The workspace's pods: two while one goes and another comes."""
+        """Return the workspace's pods: two while one is replaced by another."""
         keys = self._pods_of.get(_of(workspace), ())
         return [
             pod
@@ -265,20 +278,20 @@ class Cache:
         ]
 
     def owns_pod(self, workspace: Object, pod: Object) -> bool:
-        """Whether the pod is owned by a StatefulSet of the workspace. Labels are not trusted.
+        """Return whether a StatefulSet of the workspace owns the pod. Labels are not trusted.
 
-        Without the permission to list StatefulSets, compares the pod's name with the status.
+        Without the permission to list StatefulSets, the status of the workspace must name the pod.
         """
         visible = self.stateful_sets.sees(workspace["metadata"]["namespace"])
         stateful_sets = self._stateful_sets_of(workspace) if visible else None
         return is_workspace_pod(workspace, pod, stateful_sets)
 
     def has_stateful_set(self, workspace: Object) -> bool:
-        """Whether the workspace controls a StatefulSet in the cache."""
+        """Return whether the workspace controls a StatefulSet in the cache."""
         return bool(self._stateful_sets_of(workspace))
 
     def _stateful_sets_of(self, workspace: Object) -> list[Object]:
-        """StatefulSets that the workspace controls."""
+        """Return the StatefulSets that the workspace controls."""
         metadata = workspace["metadata"]
         keys = self._sets_of.get((metadata["namespace"], metadata["uid"]), ())
         held = [
@@ -287,7 +300,10 @@ class Cache:
         return [one for one in held if controls(workspace, one)]
 
     def strangers_of(self, workspace: Object, service: Object) -> list[Object]:
-        """Return pods that the Service selects but the workspace does not own: labels are forgeable."""
+        """Return pods that a Service selects but the workspace does not own.
+
+        Any user can give a pod the labels that a Service selects.
+        """
         selector = service["spec"].get("selector") or {}
         keys = self._pods_of.get(_of(workspace), ())
         labelled = [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None]
@@ -299,7 +315,7 @@ class Cache:
         ]
 
     def services_of(self, workspace: Object) -> list[Object]:
-        """Services that the workspace controls and that lead to its pods only, the oldest first."""
+        """Return the Services of the workspace that lead only to its pods, the oldest first."""
         keys, headless = self._services_of.get(_of(workspace), ()), self.endpoint.embedded
         found = [held for key in keys if (held := self.services.get(key[1], key[0])) is not None]
         return sorted(
@@ -308,11 +324,11 @@ class Cache:
         )
 
     def pod_of(self, workspace: Object) -> Object | None:
-        """The workspace's pod: the one that its status names, else one that is not being deleted, else the youngest."""
+        """Return the pod of the workspace (`current_pod`)."""
         return current_pod(workspace, self.pods_of(workspace))
 
     def service_of(self, workspace: Object) -> Object | None:
-        """The Service of the workspace; of several the oldest, which the controller made."""
+        """Return the Service of the workspace; of several the oldest, made by the controller."""
         return next(iter(self.services_of(workspace)), None)
 
 
@@ -342,7 +358,7 @@ def _of(workspace: Object) -> Key:
 
 
 def _labelled(obj: Object) -> Key:
-    """Namespace and name of the workspace that an object says it is of."""
+    """Return the namespace and name of the workspace that the label of an object names."""
     return obj["metadata"]["namespace"], (obj["metadata"].get("labels") or {}).get(
         metadata_keys.WORKSPACE_NAME
     ) or ""

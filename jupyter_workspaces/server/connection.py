@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from jupyter_workspaces.common.errors import PlainError, place, shown
+from jupyter_workspaces.common.errors import PlainError, code_location, public_text
 from jupyter_workspaces.common.supervision import (
     STOP_SECONDS,
     Backoff,
-    Health,
     Supervisor,
+    TaskHealth,
 )
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unreachable
-from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource, Look
+from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource, FileState
 
 from .access_reviews import Access
 from .cache import Cache
@@ -50,7 +50,7 @@ class ApiServices(Protocol):
     """Services of one HTTP API for the cache of one cluster."""
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its long-lived tasks."""
         ...
 
@@ -100,7 +100,7 @@ class ClusterConnection:
         self._up = False
         self._moved = False
         self._source: EndpointSource | None = None
-        self._look: Look | None = None
+        self._look: FileState | None = None
         self._ending: asyncio.Task[None] | None = None
         self._excused: ClusterError | None = None
 
@@ -152,7 +152,7 @@ class ClusterConnection:
         except NotReady:
             raise
         except Exception as error:  # any failure of the start is the answer to the request
-            raise NotReady(shown(error)) from error
+            raise NotReady(public_text(error)) from error
 
     @property
     def stale_since(self) -> datetime | None:
@@ -160,7 +160,7 @@ class ClusterConnection:
         return self.cluster.stale_since if self._up else None
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the long-lived tasks: caches and services."""
         if not self._up:
             return []
@@ -215,7 +215,7 @@ class ClusterConnection:
             if before is not None:
                 before.cancel()
                 await asyncio.wait([before], timeout=STOP_SECONDS)
-            look = None if self._source is None else await asyncio.to_thread(self._source.look)
+            look = None if self._source is None else await asyncio.to_thread(self._source.read)
             endpoint = await asyncio.to_thread(self._choose)
             await asyncio.to_thread(
                 importlib.import_module, "aiohttp"
@@ -227,21 +227,23 @@ class ClusterConnection:
             self._moved = self._up
             source = self._source_of(endpoint)
             if source is not None and (look is None or look.fingerprint is None):
-                look = await asyncio.to_thread(source.look)
+                look = await asyncio.to_thread(source.read)
             await self._fill(Cache(Cluster(endpoint)))
             self._source, self._look = source, look
         except BaseException as error:
             self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
             if isinstance(error, Exception) and not isinstance(error, PlainError):
-                log.error("The cluster of the workspaces could not be reached: %s", place(error))
+                log.error(
+                    "The cluster of the workspaces could not be reached: %s", code_location(error)
+                )
             elif not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
                 log.warning("The cluster of the workspaces could not be reached: %s", error)
             raise
 
-    def _names_another(self, look: Look | None, endpoint: Endpoint) -> bool:
+    def _names_another(self, look: FileState | None, endpoint: Endpoint) -> bool:
         if look is None or self._look is None:
             return endpoint.url != self.cluster.endpoint.url
-        return not look.means_the_same_as(self._look)
+        return not look.has_same_endpoint_as(self._look)
 
     async def _fill(self, cache: Cache) -> None:
         """Replace the cache by a new one that is in sync. Raises `ClusterError`, `TimeoutError`."""
@@ -281,13 +283,13 @@ class ClusterConnection:
                 or not await asyncio.to_thread(_has_come_up, source, known)
             ):
                 continue
-            look = await asyncio.to_thread(source.look)
+            look = await asyncio.to_thread(source.read)
             if look.fingerprint is None:
                 log.warning(
                     "The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.",
                     self.cluster.endpoint.name,
                 )
-                self._look = look.with_meaning_of(known)
+                self._look = look.with_endpoint_of(known)
                 continue
             if look.stamp != tried:
                 pauses.reset()
@@ -310,7 +312,7 @@ class ClusterConnection:
         self._excused = self.cluster.workspaces.error
 
 
-def _has_come_up(source: EndpointSource, known: Look) -> bool:
+def _has_come_up(source: EndpointSource, known: FileState) -> bool:
     """Whether the files have changed and their cluster answers. Blocks."""
     return source.has_changed(known) and source.answers()
 

@@ -1,4 +1,7 @@
-"""Caches for people who may not see the whole cluster: all namespaces where that is allowed, else those that they work in."""
+"""Caches for users who cannot list all namespaces: one reflector for each namespace in use.
+
+With the permission to list all namespaces, one reflector for the whole cluster is used instead.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import NAMESPACES, Resource
 from jupyter_workspaces.kube.client import Cluster, Listing
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden
@@ -22,10 +25,11 @@ CHILD_SECONDS = 15.0
 
 
 class Scoped(Reflector):
-    """All objects, else by a reflector for each namespace; the same to those who read it.
+    """Cache of all namespaces, or else of those in use; both have the same interface.
 
-    What may not be seen anywhere is empty, and with `strict` `items` raises the cluster's refusal. The whole is asked for again now and
-    then, and takes the place of its parts once it is allowed.
+    Objects that may not be listed anywhere are missing; with `strict`, `items` raises the cluster's
+    refusal instead. The list of all namespaces is requested again now and then, and replaces the
+    parts once it is allowed.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Scoped(Reflector):
         strict: bool = False,
         times: Times | None = None,
     ) -> None:
+        """Make an empty cache; `namespaces` are those watched first."""
         super().__init__(cluster, resource, label_selector=label_selector, times=times)
         self._first, self._strict = list(namespaces), strict
         self._parts: dict[str, Reflector] = {}
@@ -46,16 +51,22 @@ class Scoped(Reflector):
 
     @property
     def parts(self) -> list[str]:
-        """The namespaces that are watched one by one; empty while all are."""
+        """The namespaces that are watched separately; empty while all are watched together."""
         return [] if super().ready else list(self._parts)
 
     @property
     def reflectors(self) -> list[Reflector]:
-        """Itself, and the reflectors of separately watched namespaces."""
+        """The reflector of all namespaces, and those of separate namespaces."""
         return [self, *self._parts.values()]
 
     async def add(self, namespace: str) -> None:
-        """Watch one more namespace. Raises `Forbidden` when that is not allowed, `ClusterError`, `TimeoutError`."""
+        """Watch one more namespace, and wait for its list.
+
+        Raises:
+            Forbidden: the list is not allowed.
+            ClusterError: the list failed.
+            TimeoutError: the list took longer than 15 s.
+        """
         part = self._parts.get(namespace)
         if part is None:
             part = self._parts[namespace] = Reflector(
@@ -86,11 +97,13 @@ class Scoped(Reflector):
         return part
 
     async def stop(self) -> None:
+        """Stop watching; keep the cached objects."""
         await super().stop()
         await asyncio.gather(*(part.stop() for part in [*self._parts.values(), *self._replaced]))
 
     @property
     def stale_since(self) -> datetime | None:
+        """Time of the last response of the cluster (UTC); None while the cache is in sync."""
         if super().ready or not self._parts:
             return super().stale_since
         return min(
@@ -99,15 +112,18 @@ class Scoped(Reflector):
         )
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
+        """Health of all tasks."""
         return [*super().health, *(found for part in self._parts.values() for found in part.health)]
 
     @property
     def ready(self) -> bool:
+        """Whether the list of all namespaces or of one has arrived."""
         return super().ready or any(part.ready for part in self._parts.values())
 
     @property
     def denied(self) -> Forbidden | None:
+        """The cluster's refusal if no list is allowed, else None."""
         whole = super().denied
         if whole is None or not self._parts:
             return whole
@@ -115,15 +131,21 @@ class Scoped(Reflector):
         return refusals[0] if all(refusals) else None
 
     def sees(self, namespace: str) -> bool:
-        """Whether the objects of a namespace have been listed."""
+        """Return whether the objects of a namespace have been listed."""
         return super().ready or (namespace in self._parts and self._parts[namespace].ready)
 
     def get(self, name: str, namespace: str = "") -> Object | None:
+        """Return an object, None if it is not in the cache."""
         if super().ready or namespace not in self._parts:
             return super().get(name, namespace)
         return self._parts[namespace].get(name, namespace)
 
     def items(self) -> Iterable[Object]:
+        """Return the objects at this moment, in any order.
+
+        Raises:
+            Forbidden: with `strict`, if no list is allowed.
+        """
         if self._strict and (denied := self.denied) is not None:
             raise denied
         if super().ready:
@@ -131,9 +153,11 @@ class Scoped(Reflector):
         return [obj for part in self._parts.values() for obj in part.items()]
 
     def __len__(self) -> int:
+        """Return the number of objects."""
         return super().__len__() if super().ready else sum(map(len, self._parts.values()))
 
     def apply(self, obj: Object) -> None:
+        """Store the response of our own write."""
         part = self._parts.get(obj["metadata"].get("namespace") or "")
         if super().ready or part is None:
             super().apply(obj)
@@ -141,6 +165,7 @@ class Scoped(Reflector):
             part.apply(obj)
 
     def deleted(self, answer: Object, name: str, namespace: str = "") -> None:
+        """Store the response of our own delete."""
         part = self._parts.get(namespace)
         if super().ready or part is None:
             super().deleted(answer, name, namespace)
@@ -148,6 +173,7 @@ class Scoped(Reflector):
             part.deleted(answer, name, namespace)
 
     def wake(self) -> None:
+        """End the pauses after failures."""
         super().wake()
         for part in self._parts.values():
             part.wake()
@@ -161,10 +187,10 @@ class Scoped(Reflector):
         try:
             await self.add(namespace)
         except (ClusterError, TimeoutError, asyncio.TimeoutError):
-            return  # it goes on trying, and `denied` tells why
+            return  # its reflector retries, and `denied` has the reason
 
     def _listed(self, listing: Listing) -> None:
-        """Replace the parts; listeners receive no events for objects that these have already."""
+        """Replace the parts. Listeners receive no events for objects that they know."""
         known = [obj for part in self._parts.values() for obj in part.items()]
         listed = int(listing.resource_version) if listing.resource_version.isdigit() else 0
         for obj in known:
@@ -184,16 +210,17 @@ class Scoped(Reflector):
 
 
 class Namespaces(Scoped):
-    """All namespaces, else those that somebody works in, as far as they may be seen."""
+    """Cache of all namespaces, or else of those in use, as far as they may be read."""
 
     def __init__(
         self, cluster: Cluster, namespaces: Sequence[str], times: Times | None = None
     ) -> None:
+        """Make an empty cache; `namespaces` are those known first."""
         super().__init__(cluster, NAMESPACES, namespaces, times=times)
         self._known: dict[Key, Object] = {}
 
     async def learn(self, namespace: str) -> None:
-        """Show it among those that somebody works in."""
+        """Add a namespace in use."""
         try:
             found = await self._cluster.get(NAMESPACES, namespace)
         except ClusterError:
@@ -201,16 +228,19 @@ class Namespaces(Scoped):
         self._known["", namespace] = found
 
     def forget(self, namespace: str) -> None:
-        """Remove a namespace and its objects."""
+        """Remove a namespace."""
         self._known.pop(("", namespace), None)
 
     def get(self, name: str, namespace: str = "") -> Object | None:
+        """Return a namespace, None if it is not in the cache."""
         return super().get(name) if self.denied is None else self._known.get(("", name))
 
     def items(self) -> Iterable[Object]:
+        """Return the namespaces at this moment, in any order."""
         return super().items() if self.denied is None else list(self._known.values())
 
     def __len__(self) -> int:
+        """Return the number of namespaces."""
         return super().__len__() if self.denied is None else len(self._known)
 
     async def _refused(self, error: Forbidden) -> None:

@@ -1,4 +1,8 @@
-"""`jupyter workspaces serve`: the API and the proxy alone, without kernels, contents or a front end."""
+"""Serve the workspaces API and the proxy without kernels, files or a front end.
+
+This is the server behind `jupyter workspaces serve`, and the one that clients share if no Jupyter
+server runs (`python -m jupyter_workspaces.server.serve`).
+"""
 
 from __future__ import annotations
 
@@ -25,80 +29,96 @@ from jupyter_workspaces.common.terminal import SafeRecords
 
 from .app import JupyterWorkspaces
 
-IDLE_LOOK_SECONDS = 5.0
+IDLE_CHECK_SECONDS = 5.0
 BODY_BYTES = 5 * 2**20
-"""A little more than the API takes (`server/api/workspaces/bodies.py`), which then says so itself. Uploads into a workspace lift it."""
+"""Size limit of a request's body.
+
+It is a little more than the API's own limit, so that the API rejects larger bodies with its own error.
+Uploads into a workspace lift it.
+"""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class StandaloneWorkspaces(JupyterWorkspaces):
-    """The extension, served at `/api/v1/` as the original backend serves it."""
+    """The extension with its API at `/api/v1/`, as in the original Kubeflow backend."""
 
     standalone = True
     extension_url = "/api/v1/healthcheck"
 
 
 class ServeApp(ServerApp):
-    """A server with nothing but our own routes."""
+    """A Jupyter server that has only the routes of this extension."""
 
     name = "jupyter-workspaces-serve"
-    description = __doc__ or ""
-    # Signing in and the refusal of other origins are Jupyter's; its kernels, files and settings are not served.
+    description = "Serve the workspaces API and the proxy without kernels, files or a front end."
+    # Jupyter's sign-in and origin checks, without its kernels, files and settings.
     default_services: ClassVar[tuple[str, ...]] = ("auth", "security")  # type: ignore[assignment, misc]
 
     no_auth = Bool(
         False,
         config=True,
-        help="Ask nobody who they are. Binds loopback only; foreign origins and hosts are refused all the same.",
+        help="Disable authentication. The server then listens on a loopback address only, and still "
+        "refuses requests of other origins and for other hosts.",
     )
     trusted_header_auth = Bool(
         False,
         config=True,
-        help="Believe the headers that name user and groups, and ask the cluster what they may. Only behind a proxy.",
+        help="Trust the user and group headers set by a reverse proxy, and authorize each request "
+        "with a SubjectAccessReview. Only the reverse proxy may be able to connect to this server.",
     )
     runtime_file = Unicode(
-        "", config=True, help="Where to write url, token and pid once it listens (mode 0600)."
+        "",
+        config=True,
+        help="File to write with the URL, token and process id when the server listens (mode 0600).",
     )
     idle_minutes = Float(
         0,
         config=True,
-        help="End after so many minutes without a request or an open stream. 0: never.",
+        help="Shut down after this many minutes without a request or an open stream. 0: never.",
     )
 
     max_connections = Integer(
         min=1,
         config=True,
-        help="Connections that are open at once; beyond it the longest idle one is closed. At most half of the files that the "
-        "process may open. Default: JUPYTER_WORKSPACES_MAX_CONNECTIONS, else 2048.",
+        help="Number of open connections. Above it, the connection that has been idle the longest is "
+        "closed. At most half of the files that the process may open. Default: "
+        "JUPYTER_WORKSPACES_MAX_CONNECTIONS, else 2048.",
     )
     head_timeout = Float(
         15,
         min=0.1,
         config=True,
-        help="Seconds from a connection to the end of its first request's headers.",
+        help="Timeout in seconds for the headers of a connection's first request.",
     )
     keep_alive_timeout = Float(
-        75, min=0.1, config=True, help="Seconds between two requests of a connection."
+        75,
+        min=0.1,
+        config=True,
+        help="Seconds after which a connection without a request is closed.",
     )
     body_timeout = Float(
-        60, min=0.1, config=True, help="Seconds for the whole body of a request to the API."
+        60,
+        min=0.1,
+        config=True,
+        help="Timeout in seconds for the whole body of a request to the API.",
     )
     body_idle_timeout = Float(
         30,
         min=0.1,
         config=True,
-        help="Seconds without a byte of a body, of uploads into a workspace as well, which have no other limit.",
+        help="Timeout in seconds without a byte of a request's body. It also applies to uploads into "
+        "workspaces, which have no other timeout.",
     )
     max_buffered_bytes = Integer(
         64 * 2**20,
         min=1,
         config=True,
-        help="Bytes of all request bodies together that are held in memory.",
+        help="Total size in bytes of the request bodies that are buffered in memory.",
     )
 
     last_request = 0.0
     lost = False
-    """Whether the server ended because it could not be reached any more."""
+    """Whether the server stopped because it can no longer accept connections."""
     _tasks: Supervisor | None = None
 
     @default("open_browser")
@@ -120,9 +140,10 @@ class ServeApp(ServerApp):
 
     @default("min_open_files_limit")
     def _min_open_files_limit(self) -> int | None:
-        return None  # `main` has raised the limit
+        return None  # `main` raises the limit
 
     def init_httpserver(self) -> None:
+        """Create the HTTP server, with limits that apply before authentication."""
         from jupyter_workspaces.common.listeners.http_server import BoundedHTTPServer
 
         super().init_httpserver()
@@ -135,28 +156,29 @@ class ServeApp(ServerApp):
             body_idle=self.body_idle_timeout,
             buffered=self.max_buffered_bytes,
         )
-        # In place of Jupyter's own one, which has not begun to listen yet.
+        # Replaces Jupyter's server, which does not listen yet.
         self._http_server = BoundedHTTPServer(
             self.web_app,
             limits=limits,
-            lost=self._end_lost,
+            lost=self._stop_lost,
             ssl_options=self.ssl_options,
             xheaders=self.trust_xheaders,
             max_body_size=self.max_body_size,
             max_buffer_size=self.max_buffer_size,
         )
 
-    def _end_lost(self, why: str) -> None:
-        self.log.critical("This server ends, because nobody can reach it: %s", why)
+    def _stop_lost(self, why: str) -> None:
+        self.log.critical("Shutting down: this server cannot accept connections any more: %s", why)
         self.lost = True
         ending.exit_soon()
         self.stop(from_signal=False)
 
     def init_webapp(self) -> None:
+        """Check the settings of authentication, and create the web application."""
         if self.no_auth:
             if self.ip not in _LOOPBACK:
                 self.log.critical(
-                    "--no-auth serves this machine only: use --ip 127.0.0.1, not %s.",
+                    "--no-auth serves this machine only. Use --ip 127.0.0.1 instead of %s.",
                     self.ip or "all addresses",
                 )
                 self.exit(2)
@@ -165,10 +187,12 @@ class ServeApp(ServerApp):
         if self.trusted_header_auth:
             if self.no_auth:
                 self.log.critical(
-                    "Choose one: --no-auth asks nobody who they are, --trusted-header-auth lets a proxy say it."
+                    "--no-auth and --trusted-header-auth exclude each other: the first disables "
+                    "authentication, the second leaves it to a reverse proxy. Use one of them."
                 )
                 self.exit(2)
-            # No cookie signs anybody in here, so there is none that another site could use. Our handlers ask who it is when it is time.
+            # No cookie authenticates here, so another site cannot misuse one. Our handlers
+            # authenticate each request.
             self.allow_unauthenticated_access = True
             self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
         for handler in self.log.handlers:
@@ -184,20 +208,28 @@ class ServeApp(ServerApp):
         self.last_request = time.monotonic()
 
     def running_server_info(self, kernel_count: bool = True) -> str:
+        """Return the text that is logged when the server listens."""
         if self.no_auth:
             return (
                 f"Workspaces API at {self.connection_url}api/v1/\n"
-                "It asks nobody who they are: every user of this machine may use it. Leave out --no-auth to ask for a token."
-                + self._trusts_workspaces()
+                "Authentication is disabled: every user of this machine can use it. Leave out --no-auth"
+                " to require a token." + self._origin_warning()
             )
         if self.trusted_header_auth:
-            return f"Workspaces API at {self.connection_url}api/v1/\nIt believes the headers that a proxy sets; let nobody else reach it."
+            return (
+                f"Workspaces API at {self.connection_url}api/v1/\n"
+                "It trusts the user headers of a reverse proxy. Make sure that only the reverse proxy"
+                " can connect to it."
+            )
         return f"Workspaces API at {self.display_url}"
 
-    def _trusts_workspaces(self) -> str:
+    def _origin_warning(self) -> str:
         if self.web_app.settings["jupyter_workspaces"].connection.workspaces_url:
             return ""
-        return "\nWorkspaces open at this address, so their pages can use this API. --workspaces-url gives them an origin of their own."
+        return (
+            "\nWorkspaces open at this origin, so their pages can use this API. Use --workspaces-url to"
+            " open them at an origin of their own."
+        )
 
     async def _post_start(self) -> None:
         await super()._post_start()  # type: ignore[no-untyped-call]
@@ -205,7 +237,7 @@ class ServeApp(ServerApp):
             self._write_runtime_file(Path(self.runtime_file))
         if self.idle_minutes:
             self._tasks = Supervisor(self.log)
-            self._tasks.start("the end when idle", self._end_when_idle)
+            self._tasks.start("shutdown when idle", self._stop_when_idle)
 
     async def _cleanup(self) -> None:
         if self._tasks is not None:
@@ -214,20 +246,20 @@ class ServeApp(ServerApp):
             _remove_own(Path(self.runtime_file))
         await super()._cleanup()
 
-    async def _end_when_idle(self) -> None:
+    async def _stop_when_idle(self) -> None:
         limit = 60 * self.idle_minutes
         while True:
-            await asyncio.sleep(min(IDLE_LOOK_SECONDS, max(limit / 4, 0.05)))
+            await asyncio.sleep(min(IDLE_CHECK_SECONDS, max(limit / 4, 0.05)))
             if self._in_use():
                 self.last_request = time.monotonic()
             elif time.monotonic() - self.last_request > limit:
-                self.log.info("Nobody asked for %g minutes; this server ends.", self.idle_minutes)
+                self.log.info("Shutting down after %g idle minutes.", self.idle_minutes)
                 self.stop(from_signal=False)
-                await asyncio.Event().wait()  # `_cleanup` ends it
+                await asyncio.Event().wait()  # until `_cleanup` cancels it
 
     def _in_use(self) -> bool:
-        """Whether an event stream, a workspace or a request is open, such as a followed log."""
-        from .proxy.transfer.requests import in_use
+        """Return whether an event stream, a workspace or a request (such as a log) is open."""
+        from .proxy.upstreams import in_use
 
         if getattr(self._http_server, "busy", 0):
             return True
@@ -235,7 +267,7 @@ class ServeApp(ServerApp):
         return connection.streams > 0 or in_use(self.web_app.settings)
 
     def _write_runtime_file(self, path: Path) -> None:
-        told = {
+        document = {
             "url": self.local_url.partition("?")[0],
             "token": ""
             if self.no_auth or self.trusted_header_auth
@@ -247,7 +279,7 @@ class ServeApp(ServerApp):
         with open(
             os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
         ) as file:
-            json.dump(told, file)
+            json.dump(document, file)
         partial.replace(path)
 
 
@@ -270,16 +302,32 @@ def main(
     header_names: Mapping[str, str] | None = None,
     local_parts: Sequence[str] = (),
 ) -> None:
-    """Serve until stopped. Port 0 chooses a free one; a taken port ends with its name.
+    """Serve until stopped.
 
-    `header_names` are settings of `HeaderIdentities` (user_header, user_prefix, groups_header, groups_prefix).
-    `local_parts` are options of `python -m jupyter_workspaces.local` for a local cluster that is started for this server.
+    Args:
+        port: Port to listen on; 0 for a free one. Exits if the port is in use.
+        ip: Address to listen on.
+        no_auth: See `ServeApp`.
+        kubeconfig: See `JupyterWorkspaces`, as the arguments after it.
+        context: Context of the kubeconfig.
+        embedded: Use the local cluster.
+        directory: Data directory of the local cluster.
+        workspaces_url: Origin of workspaces.
+        workspaces_port: Port of that origin.
+        workspaces_ip: Address of that origin.
+        idle_minutes: See `ServeApp`.
+        runtime_file: See `ServeApp`.
+        quiet: Log warnings and errors only.
+        trusted_header_auth: See `ServeApp`.
+        header_names: Traits of `HeaderIdentities`: user_header, user_prefix, groups_header,
+            groups_prefix.
+        local_parts: Parts of the local cluster to start.
     """
     settings: dict[str, dict[str, Any]] = {
         "ServeApp": {
             "ip": ip,
             "port": port,
-            "port_retries": 0,  # clients know the server by its port: a taken one is an error, not a reason to move
+            "port_retries": 0,  # clients know the server's port, so another one is an error
             "no_auth": no_auth,
             "trusted_header_auth": trusted_header_auth,
             "idle_minutes": idle_minutes,
@@ -300,18 +348,15 @@ def main(
         },
     }
     if no_auth:
-        settings["IdentityProvider"] = {
-            "token": ""
-        }  # who may ask at all is decided by Host and Origin
+        settings["IdentityProvider"] = {"token": ""}  # `Host` and `Origin` are checked
     elif trusted_header_auth:
         settings["ServeApp"]["identity_provider_class"] = (
             "jupyter_workspaces.server.http.identity.HeaderIdentities"
         )
         settings["HeaderIdentities"] = dict(header_names or {})
     elif runtime_file:
-        settings["IdentityProvider"] = {
-            "token": secrets.token_urlsafe(32)
-        }  # told by the file alone; a token of Jupyter's own is logged
+        # Only the runtime file contains this token. Jupyter logs a token that it creates itself.
+        settings["IdentityProvider"] = {"token": secrets.token_urlsafe(32)}
     descriptors.raise_limit()
     server = ServeApp.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
@@ -333,12 +378,12 @@ def _remove_own(path: Path) -> None:
 
 
 def _from_command_line() -> None:
-    """`python -m jupyter_workspaces.server.serve`: how a client starts the one server that all clients of a user share."""
+    """Run the server that all clients of a user share, if none runs yet."""
     import argparse
 
     from jupyter_workspaces.common.lock import AlreadyLocked, locked
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=ServeApp.description)
     parser.add_argument("--runtime-file", type=Path, required=True)
     parser.add_argument("--idle-minutes", type=float, default=0)
     chosen = parser.parse_args()
@@ -351,7 +396,7 @@ def _from_command_line() -> None:
                 quiet=True,
             )
     except AlreadyLocked:
-        return  # another client was faster; its server serves this one too
+        return  # another client has started the server in the meantime
 
 
 if __name__ == "__main__":

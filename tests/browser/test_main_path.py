@@ -102,7 +102,7 @@ def contents(lab: Lab, name: str, file: str) -> str:
 
 
 def delete(page: Page, name: str) -> None:
-    row(page, name).get_by_role("button", name=f"More for {name}").click()
+    row(page, name).get_by_role("button", name=f"More actions of {name}").click()
     page.get_by_role("menuitem", name=re.compile("Delete")).click()
     row(page, name).get_by_role("button", name=re.compile("^Delete")).click()
     expect(row(page, name)).to_have_count(0, timeout=SLOW)

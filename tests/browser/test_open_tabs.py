@@ -179,7 +179,7 @@ def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_secon
         assert log_bytes(lab) - before < 20_000
         problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
         assert problem == {
-            "message": f"{name}: There is no workspace {name} in default. It may have been deleted.",
+            "message": f"{name}: Workspace '{name}' not found in namespace 'default'. It may have been deleted.",
             "reason": "Gone",
         }
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from jupyter_workspaces.panel.kinds import Kinds
+from jupyter_workspaces.panel.kind_cards import KindCards
 from jupyter_workspaces.panel.table import Table
 
 NOW = 1_790_000_000_000
@@ -105,7 +105,7 @@ def show_form(page: Page) -> Callable[..., Page]:
     """Show the cards with a form below them, as ipywidgets draws it."""
 
     def show(kinds: list[dict[str, Any]], theme: str = "light") -> Page:
-        _load(page, Kinds._esm, {"kinds": kinds, "chosen": ""}, theme)
+        _load(page, KindCards._esm, {"kinds": kinds, "chosen": ""}, theme)
         page.evaluate(FORM)
         return page
 
@@ -137,7 +137,7 @@ def show_kinds(page: Page) -> Callable[..., Page]:
     """Show the cards."""
 
     def show(kinds: list[dict[str, Any]], theme: str = "light") -> Page:
-        _load(page, Kinds._esm, {"kinds": kinds, "chosen": ""}, theme)
+        _load(page, KindCards._esm, {"kinds": kinds, "chosen": ""}, theme)
         return page
 
     return show

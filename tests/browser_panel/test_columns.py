@@ -158,7 +158,7 @@ def test_what_has_no_room_as_a_button_is_in_the_menu(show, row, page):
     show([row("dora")])
     expect(page.get_by_role("button", name="Pause dora")).to_be_hidden()
 
-    page.get_by_role("button", name="More for dora").click()
+    page.get_by_role("button", name="More actions of dora").click()
     page.get_by_role("menuitem", name="Pause").click()
 
     assert [message["id"] for message in sent(page, "action")] == ["pause"]

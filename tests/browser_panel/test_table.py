@@ -202,12 +202,12 @@ def test_delete_asks_first_and_says_what_is_lost(show, row):
         page,
         type="ask",
         key="default/dora",
-        text="What runs in it ends. The volume home-bella stays.",
+        text="Its programs stop. The volume home-bella stays.",
     )
     expect(page.get_by_role("alertdialog", name="Delete dora?")).to_contain_text(
         "The volume home-bella stays."
     )
-    assert page.evaluate("document.activeElement.textContent") == "Keep"
+    assert page.evaluate("document.activeElement.textContent") == "Cancel"
     page.keyboard.press("Escape")
     assert (page.evaluate(FOCUS), sent(page, "action")) == ("default/dora row", [])
 

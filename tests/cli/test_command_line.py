@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 from served_workspaces import TOKEN, Served, claim, event, workspace
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +228,7 @@ def test_watch_tells_changes_and_nothing_twice(server: Served) -> None:
             "`jupyter workspaces claims create sales` creates it.",
         ),
         (["spawn", "jupyterlab", "x", "--size", "Big"], 1, "ask for GPU access"),
-        (["spawn", "jupyterlab", "x", "--data", "sales"], 2, "use VOLUME:PATH"),
+        (["spawn", "jupyterlab", "x", "--data", "sales"], 2, "Use VOLUME:PATH"),
         (["spawn", "jupyterlab", "x", "--label", "team"], 2, "use KEY=VALUE"),
         (["spawn"], 2, "Missing argument"),
         (["wait"], 2, "No such command"),

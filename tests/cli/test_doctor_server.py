@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from served_workspaces import TOKEN, Served
 
-from jupyter_workspaces.cli.cluster import server_line
+from jupyter_workspaces.cli.installation import server_line
 from jupyter_workspaces.client import AsyncClient
 
 

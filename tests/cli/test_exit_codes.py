@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 REFUSED, WRONG_USE, NOT_FOUND, UNREACHABLE = 1, 2, 3, 4

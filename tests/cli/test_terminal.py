@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from served_workspaces import CREATED, TOKEN, Served, claim, event, kind, workspace
 
 import jupyter_workspaces.cli
-from jupyter_workspaces.cli.cluster import _print_line, _show
-from jupyter_workspaces.cli.commands import cli
-from jupyter_workspaces.cli.session import Session
+from jupyter_workspaces.cli.installation import print_line, show_plan
+from jupyter_workspaces.cli.main import cli
+from jupyter_workspaces.cli.state import CommandState
 from jupyter_workspaces.client import Client, WorkspaceError
 from jupyter_workspaces.common.terminal import (
     SafeRecords,
@@ -192,9 +192,9 @@ def test_the_progress_of_a_wait(server: Served) -> None:
 
 def test_suggestions_to_the_shell(server: Served) -> None:
     server.add(workspace("dora"), workspace("do" + EVIL))
-    assert Session(server.url).names("do") == ["dora"]
+    assert CommandState(server.url).names("do") == ["dora"]
     server.kinds.append(kind("r" + EVIL))
-    assert Session(server.url).kind_names("r") == ["rstudio"]
+    assert CommandState(server.url).kind_names("r") == ["rstudio"]
 
 
 def test_a_log_reaches_a_pipe_as_it_was_written(server: Served) -> None:
@@ -225,13 +225,13 @@ def test_a_log_on_a_terminal_keeps_its_colours_only(
 
 
 def test_the_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_line(Line(about=EVIL, state="bad", found=EVIL, next=EVIL))
+    print_line(Line(about=EVIL, state="bad", found=EVIL, next=EVIL))
     assert r"\x1b]0;title\x07" in safe(capsys.readouterr().out)
 
 
 def test_the_plan_of_an_installation(capsys: pytest.CaptureFixture[str]) -> None:
     step = Step("refuse", {"kind": "Namespace", "metadata": {"name": EVIL}}, EVIL)
-    _show(Endpoint(name=EVIL, url="https://127.0.0.1:1"), Plan([step], installed=EVIL))
+    show_plan(Endpoint(name=EVIL, url="https://127.0.0.1:1"), Plan([step], installed=EVIL))
     assert safe(capsys.readouterr().out).count(r"\x1b]0;title\x07") == 4
 
 
@@ -275,6 +275,6 @@ def test_commands_write_in_one_way_only() -> None:
             ):
                 found.append((path.name, written))
     assert sorted(found) == [
-        ("commands.py", "click.echo(line, color=True)"),
         ("output.py", "click.echo(safe_output(text), err=err)"),
+        ("workspaces.py", "click.echo(line, color=True)"),
     ]

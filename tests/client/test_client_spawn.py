@@ -6,7 +6,7 @@ import pytest
 from served_workspaces import Served, claim, kind, option, workspace
 
 from jupyter_workspaces.client import Client, WorkspaceError
-from jupyter_workspaces.client.spawning import check_name, free_name
+from jupyter_workspaces.client.names import check_name, readable_name
 
 CREATE = "workspaces/default"
 
@@ -188,13 +188,13 @@ def test_an_option_without_anything_allowed_says_whom_to_ask(
     denied = option("only", "Only", restrictions={"deny": True})
     server.kinds = [kind()]
     server.kinds[0]["podTemplate"]["options"]["podConfig"] = {"default": "only", "values": [denied]}
-    with pytest.raises(WorkspaceError, match="offers no size to you"):
+    with pytest.raises(WorkspaceError, match="has no size that you can use"):
         client.spawn("jupyterlab")
 
 
 def test_free_names_can_be_read_and_are_names() -> None:
-    taken = {free_name("jupyterlab", set()) for _ in range(30)}
-    name = free_name("jupyterlab", taken)
+    taken = {readable_name("jupyterlab", set()) for _ in range(30)}
+    name = readable_name("jupyterlab", taken)
     assert name not in taken
     check_name(name)
-    check_name(free_name("a" * 63 + ".b", set()))
+    check_name(readable_name("a" * 63 + ".b", set()))

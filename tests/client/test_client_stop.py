@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 from jupyter_workspaces.client import Client, TimedOut, WorkspaceError
-from jupyter_workspaces.client.words import of_item
+from jupyter_workspaces.client.formatting import of_item
 
 CREATE = "workspaces/default"
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.cli.commands import cli
-from jupyter_workspaces.client import Client, opening, trust
+from jupyter_workspaces.cli.main import cli
+from jupyter_workspaces.client import Client, browser, trust_notice
 
 NOTE = "can act as you on this server"
 
@@ -20,7 +20,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The addresses that a browser was started with; and a process and a user that were told nothing yet."""
     found: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda url: found.append(url) or True)
-    monkeypatch.setattr(trust, "_told", False)
+    monkeypatch.setattr(trust_notice, "_shown", False)
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
     return found
 
@@ -30,7 +30,7 @@ def separate(server: Served) -> None:
 
 
 def run(server: Served, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    monkeypatch.setattr(trust, "_told", False)  # each command is a process of its own
+    monkeypatch.setattr(trust_notice, "_shown", False)  # each command is a process of its own
     monkeypatch.setenv("JUPYTER_WORKSPACES_URL", server.url)
     monkeypatch.setenv("JUPYTER_WORKSPACES_TOKEN", TOKEN)
     return CliRunner().invoke(cli, list(arguments), prog_name="jupyter workspaces")
@@ -51,7 +51,7 @@ def test_a_notebook_shows_it_in_the_output(
     server: Served, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[dict[str, str]] = []
-    monkeypatch.setattr(opening, "in_notebook", lambda: True)
+    monkeypatch.setattr(browser, "in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
     server.add(workspace("dora"))
     client.get("dora").open()

@@ -8,7 +8,7 @@ import pytest
 from served_workspaces import Served, workspace
 
 from jupyter_workspaces.client import Client, TimedOut, WorkspaceError
-from jupyter_workspaces.client.workspace import SETTLE_SECONDS
+from jupyter_workspaces.client.waiting import SETTLE_SECONDS
 
 
 def steps(state: str, current: str = "", message: str = "") -> dict:

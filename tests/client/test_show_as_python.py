@@ -14,7 +14,8 @@ import pytest
 
 import jupyter_workspaces.client as jw
 from jupyter_workspaces.client import Client, portal
-from jupyter_workspaces.panel.fields import HOME_SIZE, Draft, Mount
+from jupyter_workspaces.client.spawning import HOME_SIZE
+from jupyter_workspaces.panel.form_data import Draft, Mount
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from real_cluster import RealCluster
 from shared_cluster import clean
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 from jupyter_workspaces.install import manifests, plan, rollout
 from jupyter_workspaces.install.doctor import Line, examine
 from jupyter_workspaces.install.plan import MANAGER, Plan

@@ -17,7 +17,7 @@ from jupyter_workspaces.kube import client
 from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
-from jupyter_workspaces.kube.errors import ClusterError, NotAnAnswer, Unreachable
+from jupyter_workspaces.kube.errors import ClusterError, InvalidResponse, Unreachable
 from jupyter_workspaces.kube.reflector import _describe
 from jupyter_workspaces.kube.sockets import keepalive_socket
 
@@ -101,14 +101,14 @@ async def test_what_is_no_event_is_refused_and_not_quoted(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         async with answering(web.Response(text=line + "\n")) as cluster:
-            with pytest.raises(NotAnAnswer) as error:
+            with pytest.raises(InvalidResponse) as error:
                 await watch(cluster)
     assert CANARY not in str(error.value)
 
 
 async def test_an_event_that_is_cut_off_is_not_taken_for_the_end() -> None:
     async with answering(web.Response(text='{"type": "ADDED", "obj')) as cluster:
-        with pytest.raises(NotAnAnswer, match="middle of an event"):
+        with pytest.raises(InvalidResponse, match="middle of an event"):
             await watch(cluster)
 
 
@@ -123,7 +123,7 @@ async def test_an_event_that_is_cut_off_is_not_taken_for_the_end() -> None:
 )
 async def test_json_that_is_no_list_is_not_an_empty_list(body: str) -> None:
     async with answering(web.Response(text=body, content_type="application/json")) as cluster:
-        with pytest.raises(NotAnAnswer, match="JSON that is not a list"):
+        with pytest.raises(InvalidResponse, match="JSON that is not a list"):
             await cluster.list(PODS)
 
 

@@ -15,7 +15,7 @@ from failing_api import embedded, failing, faster, until
 from watched_api import Object, WatchedApi, known
 
 from jupyter_workspaces.kube.catalog import PODS
-from jupyter_workspaces.kube.errors import ClusterError, NotAnAnswer, Unreachable
+from jupyter_workspaces.kube.errors import ClusterError, InvalidResponse, Unreachable
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
@@ -156,7 +156,7 @@ async def test_the_pause_that_a_server_asks_for_is_made(monkeypatch: pytest.Monk
 
 async def test_a_list_that_failed_after_many_pages_is_repeated_later() -> None:
     reflector = Reflector(WatchedApi(), PODS)  # type: ignore[arg-type]
-    failed = NotAnAnswer("no list")
+    failed = InvalidResponse("no list")
     failed.requests = 13
     pause = reflector._pause(failed, reflector.times.longest_pause)
     assert 60 / (pause + 0.1) * failed.requests <= 45
@@ -200,7 +200,7 @@ async def test_a_cluster_that_freezes_is_stale_soon_though_its_watches_go_on(
         found.api.fail("freeze")
         await until(
             lambda: found.cache.stale_since is not None,
-            times.pulse + times.pulse_answer + times.stale_after_error + 2,
+            times.check_after + times.check_timeout + times.stale_after_error + 2,
         )
         assert found.cache.stale_reason == "The cluster does not answer."
         await found.change("made-meanwhile")
@@ -273,7 +273,7 @@ async def test_an_expected_failure_is_a_warning_without_a_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     api = WatchedApi()
-    api.broken = NotAnAnswer("it answered with what is not JSON")
+    api.broken = InvalidResponse("it answered with what is not JSON")
     async with watching(api) as pods:
         await until(lambda: pods.health[0].failures >= 2)
     [record] = [record for record in caplog.records if "watch of pods" in record.getMessage()]

@@ -127,7 +127,7 @@ class Change:
 
 @dataclass
 class RecordedServer:
-    """A `Source`. `asked` remembers what was asked for; `refuse` maps an operation to the error it raises, `slow` holds answers back."""
+    """A `PanelClient`. `asked` remembers what was asked for; `refuse` maps an operation to the error it raises, `slow` holds answers back."""
 
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     kinds: list[dict[str, Any]] = field(default_factory=lambda: [kind()])

@@ -8,8 +8,8 @@ from recorded import workspace
 
 import jupyter_workspaces.panel
 from jupyter_workspaces.client.errors import WorkspaceError
-from jupyter_workspaces.panel import plain
-from jupyter_workspaces.panel.kinds import data_uri
+from jupyter_workspaces.panel import static_output
+from jupyter_workspaces.panel.kind_cards import data_uri
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_panel_without_a_server_says_what_to_do(server, open_panel):
     first = page.panel.table.get_state()["first"]
 
     assert (
-        plain.html([], first, "mark")
+        static_output.html([], first, "mark")
         == '<div class="mark"><p>No server &lt;answers&gt;. Start one.</p></div>'
     )
     assert repr(page.panel) == "Cluster Workspaces: No server <answers>. Start one."
@@ -58,9 +58,9 @@ def test_a_notebook_file_stays_small(server, open_panel):
     server.add(*(workspace(f"w{number}") for number in range(1000)))
     page = open_panel()
 
-    html = plain.html(page.panel.rows, page.panel.table.get_state()["first"], "mark")
+    html = static_output.html(page.panel.rows, page.panel.table.get_state()["first"], "mark")
 
-    assert html.count("<tr>") == plain.SHOWN + 1
+    assert html.count("<tr>") == static_output.SHOWN + 1
     assert "… and 800 more." in html
 
 

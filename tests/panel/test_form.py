@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from conftest import until
+from panel_page import until
 from recorded import claim, kind, workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError
-from jupyter_workspaces.panel.fields import (
+from jupyter_workspaces.client.names import numbered_name
+from jupyter_workspaces.panel.form_controls import NEW
+from jupyter_workspaces.panel.form_data import (
     Draft,
     Mount,
     by_field,
     choices,
-    free_name,
     preselected,
     suggested_path,
 )
-from jupyter_workspaces.panel.form import NEW
 
 
 @pytest.fixture
@@ -134,6 +134,27 @@ def test_create_sends_the_whole_request(opened):
     until(lambda: "Creating dora. Follow it above." in form.status.value)
 
 
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("Running", "dora is running."),
+        ("Error", "dora needs attention. See above."),
+        ("Paused", ""),
+    ],
+)
+def test_the_message_about_a_new_workspace_ends_with_its_start(opened, state, text):
+    form = opened.panel.form
+    form.name.control.value = "dora"
+    form.create.click()
+    until(lambda: "Creating dora. Follow it above." in form.status.value)
+
+    opened.server.push(workspace("dora", state, paused=state == "Paused"))
+
+    until(
+        lambda: form.status.value in (f"<span>{text}</span>", f"<span class=cw-wrong>{text}</span>")
+    )
+
+
 def test_a_new_volume_is_made_first(opened):
     form = opened.panel.form
     assert form.home.new[0].layout.display is None
@@ -246,8 +267,8 @@ def test_a_default_that_moved_on_or_is_denied_is_not_preselected():
 
 
 def test_names_and_paths_are_free():
-    assert free_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
-    assert free_name("R & Studio", []) == "r-studio"
+    assert numbered_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
+    assert numbered_name("R & Studio", []) == "r-studio"
     assert suggested_path("sales", ["/data/sales"]) == "/data/sales-2"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import until
+from panel_page import until
 from recorded import workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError
@@ -241,14 +241,14 @@ def test_a_closed_panel_hears_nothing_more(server, open_panel):
     until(lambda: not server.listeners)
 
 
-@pytest.mark.parametrize("limit", ["UNSEEN_LIMIT", "LEFT_LIMIT"])
+@pytest.mark.parametrize("limit", ["UNSEEN_LIMIT", "CLOSED_LIMIT"])
 def test_a_panel_that_nobody_sees_stops_its_stream_and_goes_on_when_seen(
     server, open_panel, monkeypatch, limit
 ):
     monkeypatch.setattr(f"jupyter_workspaces.panel.session.{limit}", 0.05)
     server.add(workspace("dora"))
     page = open_panel()
-    if limit == "LEFT_LIMIT":
+    if limit == "CLOSED_LIMIT":
         page.say(type="mount", view="v")
         page.say(type="unmount", view="v")
 

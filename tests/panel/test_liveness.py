@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import until
+from panel_page import until
 from recorded import workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError

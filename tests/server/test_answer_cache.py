@@ -19,7 +19,7 @@ from jupyter_workspaces.kube.errors import (
     is_unavailable,
 )
 from jupyter_workspaces.server import answer_cache
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
+from jupyter_workspaces.server.answer_cache import AnswerCache, Lifetime
 
 
 class Clock:
@@ -56,13 +56,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def cache(clock: Clock) -> StaleCache[str, Any]:
-    return StaleCache(
+def cache(clock: Clock) -> AnswerCache[str, Any]:
+    return AnswerCache(
         size=3, silent=is_unavailable, first_seconds=0.3, patience_seconds=0.1, clock=clock
     )
 
 
-async def test_a_fresh_value_is_not_read_again(cache: StaleCache[str, Any], clock: Clock) -> None:
+async def test_a_fresh_value_is_not_read_again(cache: AnswerCache[str, Any], clock: Clock) -> None:
     source = Source(1, 2)
     assert [await cache.get("a", source, lives()) for _ in range(3)] == [1, 1, 1]
     clock.now += 11
@@ -73,7 +73,7 @@ async def test_a_fresh_value_is_not_read_again(cache: StaleCache[str, Any], cloc
     "error", [Unreachable("away"), ClusterError("broken"), ClusterError("slow down", status=429)]
 )
 async def test_an_older_value_is_used_when_nothing_was_decided(
-    cache: StaleCache[str, Any], clock: Clock, error: Exception
+    cache: AnswerCache[str, Any], clock: Clock, error: Exception
 ) -> None:
     source = Source(1, error)
     await cache.get("a", source, lives())
@@ -83,7 +83,7 @@ async def test_an_older_value_is_used_when_nothing_was_decided(
 
 @pytest.mark.parametrize("error", [Forbidden("no"), NotFound("gone"), Unauthorized("who?")])
 async def test_a_refusal_ends_an_older_value(
-    cache: StaleCache[str, Any], clock: Clock, error: Exception
+    cache: AnswerCache[str, Any], clock: Clock, error: Exception
 ) -> None:
     source = Source(1, error, Unreachable("away"))
     await cache.get("a", source, lives())
@@ -94,7 +94,7 @@ async def test_a_refusal_ends_an_older_value(
         await cache.get("a", source, lives())
 
 
-async def test_an_older_value_has_an_end(cache: StaleCache[str, Any], clock: Clock) -> None:
+async def test_an_older_value_has_an_end(cache: AnswerCache[str, Any], clock: Clock) -> None:
     source = Source(1, Unreachable("away"))
     await cache.get("a", source, lives(long=300))
     clock.now += 299
@@ -105,7 +105,7 @@ async def test_an_older_value_has_an_end(cache: StaleCache[str, Any], clock: Clo
 
 
 async def test_failed_reads_are_repeated_with_growing_pauses(
-    cache: StaleCache[str, Any], clock: Clock
+    cache: AnswerCache[str, Any], clock: Clock
 ) -> None:
     source = Source(1, Unreachable("away"))
     await cache.get("a", source, lives(0))
@@ -123,7 +123,7 @@ async def test_failed_reads_are_repeated_with_growing_pauses(
 
 
 async def test_a_value_that_nobody_knows_is_waited_for_so_long_only(
-    cache: StaleCache[str, Any],
+    cache: AnswerCache[str, Any],
 ) -> None:
     source, loop = Source(None), asyncio.get_running_loop()
     begun = loop.time()
@@ -138,7 +138,7 @@ async def test_a_value_that_nobody_knows_is_waited_for_so_long_only(
     await cache.close()
 
 
-async def test_a_caller_that_goes_away_does_not_end_the_read(cache: StaleCache[str, Any]) -> None:
+async def test_a_caller_that_goes_away_does_not_end_the_read(cache: AnswerCache[str, Any]) -> None:
     go = asyncio.Event()
 
     async def read() -> int:
@@ -154,7 +154,7 @@ async def test_a_caller_that_goes_away_does_not_end_the_read(cache: StaleCache[s
 
 
 async def test_a_value_that_is_doubted_is_read_again_once_in_a_while(
-    cache: StaleCache[str, Any], clock: Clock
+    cache: AnswerCache[str, Any], clock: Clock
 ) -> None:
     source = Source(1, 1, 2)
     await cache.get("a", source, lives())
@@ -173,7 +173,9 @@ async def test_a_value_that_is_doubted_is_read_again_once_in_a_while(
     assert source.asked == 3
 
 
-async def test_what_is_dropped_is_not_used_again(cache: StaleCache[str, Any], clock: Clock) -> None:
+async def test_what_is_dropped_is_not_used_again(
+    cache: AnswerCache[str, Any], clock: Clock
+) -> None:
     await cache.get("a", Source(1), lives())
     reading = asyncio.ensure_future(cache.get("b", Source(None), lives()))
     await asyncio.sleep(0)
@@ -185,14 +187,14 @@ async def test_what_is_dropped_is_not_used_again(cache: StaleCache[str, Any], cl
         await cache.get("a", Source(Unreachable("away")), lives())
 
 
-async def test_no_more_is_kept_than_the_bound(cache: StaleCache[str, Any]) -> None:
+async def test_no_more_is_kept_than_the_bound(cache: AnswerCache[str, Any]) -> None:
     for number in range(10):
         await cache.get(str(number), Source(number), lives())
     assert len(cache) == 3
 
 
 async def test_a_fault_of_our_own_is_raised_and_logged(
-    cache: StaleCache[str, Any], caplog: pytest.LogCaptureFixture
+    cache: AnswerCache[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(KeyError):
         await cache.get("a", Source(KeyError("x")), lives())

@@ -210,7 +210,7 @@ def test_trusted_headers_need_no_token_and_none_is_printed(tmp_path: Path) -> No
         )
     try:
         until(
-            lambda: runtime.exists() and b"It believes the headers" in log.read_bytes(),
+            lambda: runtime.exists() and b"It trusts the user headers" in log.read_bytes(),
             "the server listens",
         )
     finally:

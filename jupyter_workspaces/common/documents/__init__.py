@@ -1,1 +1,1 @@
-"""JSON and YAML from others, read within bounds: size, depth, number of values, and what aliases and patches make of them."""
+"""Reads JSON, YAML and JSON patches from others within limits of size, depth and values."""

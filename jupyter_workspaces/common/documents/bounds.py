@@ -1,4 +1,4 @@
-"""How large a document may be, and what is raised for one that is larger."""
+"""Limits of a document's size, and the errors for larger ones."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 
 class DocumentError(ValueError):
-    """The document cannot be read. The text says why, in words for the person who sent it: it may quote the document.
+    """The document cannot be read. The message is for its author and may quote the document.
 
     `line` counts from 1; None if it is not known.
     """
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
+        """Make an error with an optional line number."""
         super().__init__(message)
         self.line = line
 
@@ -25,27 +26,36 @@ class TooDeep(DocumentError):
     """The document is nested deeper than the bounds allow."""
 
 
-def copied(value: Any) -> Any:
-    """Return a copy of JSON values, faster than `copy.deepcopy`. What is copied must be known to be within bounds."""
+def copy_json(value: Any) -> Any:
+    """Return a copy of JSON values, faster than `copy.deepcopy`. Check their bounds before."""
     if isinstance(value, dict):
-        return {key: copied(child) for key, child in value.items()}
-    return [copied(child) for child in value] if isinstance(value, list) else value
+        return {key: copy_json(child) for key, child in value.items()}
+    return [copy_json(child) for child in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds of one document: bytes of its text, levels of nesting, and values (keys, texts, numbers, lists, objects)."""
+    """Limits of one document.
+
+    Attributes:
+        size: bytes of its text, or letters of all its texts.
+        depth: levels of nesting.
+        values: number of keys, texts, numbers, lists and objects.
+    """
 
     size: int
     depth: int
     values: int
 
     def check(self, document: Any, what: str = "The document") -> None:
-        """Raises `TooLarge`, `TooDeep` beyond the bounds. `size` bounds the length of all texts together."""
+        """Check a document. Raises `TooLarge`, `TooDeep`."""
         self.measure(document, what)
 
     def measure(self, document: Any, what: str = "The document") -> tuple[int, int]:
-        """Return how many values there are and how long their texts are together. Raises `TooLarge`, `TooDeep` as soon as it is too much."""
+        """Return the number of values and the length of all texts.
+
+        Raises `TooLarge`, `TooDeep` as soon as a limit is exceeded.
+        """
         values, letters = 0, 0
         level = [document]
         for _ in range(self.depth + 1):

@@ -1,4 +1,8 @@
-"""JSON patches (RFC 6902) within the bounds that Kubernetes has: operations, and what copies may add."""
+"""Applies JSON patches (RFC 6902) within the limits of Kubernetes.
+
+The library `jsonpatch` applies each operation; it limits neither the number of operations nor what
+copies add, which this module does.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,14 @@ from .bounds import (
     Bounds,
     TooDeep,
     TooLarge,
-    copied,
+    copy_json,
 )
 
 OPERATIONS = 10_000
-"""As many as Kubernetes takes in one patch."""
+"""Operations of one patch; the same limit as in Kubernetes."""
 
 RESULT = Bounds(size=3 * 2**20, depth=250, values=50_000)
-"""What a patch may leave, and what its copies may come to together (Kubernetes' limit of copies is 3 MiB as well)."""
+"""Limits of the result, and of all copies together (3 MiB in Kubernetes, too)."""
 
 _MOVED = 20_000_000
 _LONGEST_TEXT = 300
@@ -34,11 +38,11 @@ _FAULTS = (
 
 
 class PatchError(ValueError):
-    """The patch cannot be applied; the text says why."""
+    """The patch cannot be applied; the message says why."""
 
 
 class NotAPatch(PatchError):
-    """It is no JSON patch, whatever it is applied to."""
+    """It is not a JSON patch."""
 
 
 class DoesNotFit(PatchError):
@@ -46,9 +50,10 @@ class DoesNotFit(PatchError):
 
 
 class TooManyOperations(TooLarge):
-    """More operations than `OPERATIONS`; `count` is how many."""
+    """The patch has more than `OPERATIONS` operations; `count` is their number."""
 
     def __init__(self, count: int) -> None:
+        """Make an error for a patch with `count` operations."""
         super().__init__(f"The patch has {count} operations; {OPERATIONS} are the most.")
         self.count = count
 
@@ -56,10 +61,20 @@ class TooManyOperations(TooLarge):
 def apply(
     document: Any, operations: Any, *, replaces_absent: bool = False, bounds: Bounds = RESULT
 ) -> Any:
-    """Return the patched document; the one given is changed on the way and must not be used any more.
+    """Return the patched document. Modifies the given one, which must not be used afterwards.
 
-    `replaces_absent`: let `replace` set a key that an object does not have yet, as Kubernetes does.
-    Raises `NotAPatch`, `DoesNotFit`, `TooManyOperations`, `TooDeep`, and `TooLarge` before memory is spent on what is too large.
+    Args:
+        document: the document.
+        operations: the patch.
+        replaces_absent: let `replace` add a missing key of an object, as Kubernetes does.
+        bounds: limits of the result, and of all copies together.
+
+    Raises:
+        NotAPatch: `operations` is not a JSON patch.
+        DoesNotFit: an operation does not fit the document, or a test failed.
+        TooManyOperations: there are more than `OPERATIONS` operations.
+        TooDeep: the result is nested too deep.
+        TooLarge: the result or the copies are too large; raised before they use memory.
     """
     if not isinstance(operations, list) or not all(isinstance(one, dict) for one in operations):
         raise NotAPatch("a JSON patch is a list of operations, each with op and path (RFC 6902)")
@@ -94,7 +109,10 @@ class _Budget:
         self._values = self._letters = self._moved = 0
 
     def spend(self, document: Any, operation: dict[str, Any]) -> dict[str, Any]:
-        """Return the operation to do; one that copies has become one that adds. Raises `TooLarge` where too much would be copied or moved."""
+        """Return the operation to apply; one that copies becomes one that adds.
+
+        Raises `TooLarge` if too much would be copied or moved.
+        """
         kind, source, target = operation.get("op"), operation.get("from"), operation.get("path")
         if kind == "copy" and isinstance(source, str) and isinstance(target, str):
             operation = {
@@ -117,14 +135,16 @@ class _Budget:
         try:
             values, letters = left.measure(value)
         except TooLarge as error:
-            text = f"The copies of the patch come to more than {self._bounds.values} values or {self._bounds.size} letters."
-            raise TooLarge(text) from error
+            raise TooLarge(
+                f"The copies of the patch come to more than {self._bounds.values} values "
+                f"or {self._bounds.size} letters."
+            ) from error
         self._values += values
         self._letters += letters
-        return copied(value)
+        return copy_json(value)
 
     def _move(self, document: Any, path: str) -> None:
-        """Inserting into a list, and removing, moves all that stands behind it."""
+        """Count the items of a list that an insertion or removal moves."""
         parent, part = jsonpointer.JsonPointer(path).to_last(document)
         if isinstance(parent, list) and part != "-":
             self._moved += len(parent)
@@ -146,6 +166,6 @@ def _lenient(document: Any, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(error: Exception) -> str:
-    """What is wrong; the library's texts quote whole documents."""
+    """Return the beginning of an error's text: the library quotes whole documents."""
     text = str(error)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -1,4 +1,4 @@
-"""Reading of long bodies in a thread, so that the event loop goes on meanwhile."""
+"""Reads long bodies in a thread, so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 ASIDE_BYTES = 64 * 2**10
-"""From this size on a body is read in a thread."""
+"""A body of this size or larger is read in a thread."""
 
 
-async def aside(body: bytes, read: Callable[[bytes], Result]) -> Result:
-    """Return what `read` makes of a body; a long one is read in a thread."""
+async def read_in_thread(body: bytes, read: Callable[[bytes], Result]) -> Result:
+    """Return the result of `read` for a body; a long body is read in a thread."""
     return read(body) if len(body) < ASIDE_BYTES else await asyncio.to_thread(read, body)

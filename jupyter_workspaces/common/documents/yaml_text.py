@@ -1,7 +1,8 @@
-"""The one YAML reader: only what JSON could say as well, built from libyaml's events within bounds.
+"""Reads YAML within limits, from libyaml's events, and only what JSON can express.
 
-YAML 1.1 as PyYAML reads it (https://yaml.org/spec/1.1/), with the differences that Kubernetes' readers have: times stay texts, keys are texts,
-numbers to base 60 stay texts. Aliases count for what they stand for, so that a few lines cannot expand to gigabytes.
+It is YAML 1.1 as PyYAML reads it (https://yaml.org/spec/1.1/), with the differences of Kubernetes'
+readers: times, keys and numbers to base 60 stay texts. Aliases count for what they stand for, so
+that a few lines cannot expand to gigabytes; PyYAML's own constructors have no limits.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from .bounds import (
     DocumentError,
     TooDeep,
     TooLarge,
-    copied,
+    copy_json,
 )
 
 FAST: bool = yaml.__with_libyaml__
 
 BODY = Bounds(size=512 * 2**10 if FAST else 32 * 2**10, depth=100, values=50_000 if FAST else 5_000)
-"""A request's body. YAML takes fifty times as long as JSON to read; without libyaml ten times as long again."""
+"""Limits of a request's body. Reading YAML takes 50 times as long as JSON; 500 without libyaml."""
 
 FILE = Bounds(size=4 * 2**20, depth=200, values=200_000)
-"""A file that the user or the package brings: manifests, a kubeconfig. What it expands to is bounded all the same."""
+"""Limits of a file of the user or the package: manifests, a kubeconfig."""
 
 _BASE: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PREFIX = "tag:yaml.org,2002:"
@@ -44,7 +45,7 @@ _MOST_REPEATED = 20
 
 
 class _Loader(_BASE):  # type: ignore[misc]
-    """Times stay text, as in Kubernetes."""
+    """Loader that leaves times as texts, as Kubernetes does."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -55,7 +56,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass
 class Document:
-    """One document as JSON values, and the keys that stand twice in one of its mappings (the first few)."""
+    """One document as JSON values, and the first few keys that occur twice in a mapping."""
 
     value: Any
     repeated: list[str] = field(default_factory=list)
@@ -71,21 +72,26 @@ def load(text: bytes | str, bounds: Bounds = FILE) -> Any:
 
 
 def load_all(text: bytes | str, bounds: Bounds = FILE) -> list[Any]:
-    """Return all documents; the bounds are for all of them together. Raises `DocumentError`, `TooLarge`."""
+    """Return all documents; the limits hold for all of them together.
+
+    Raises `DocumentError`, `TooLarge`.
+    """
     return [document.value for document in read(text, bounds)]
 
 
 def read(text: bytes | str, bounds: Bounds = FILE) -> Iterator[Document]:
-    """Yield one document after the other; what follows the last one taken is not read. Raises `DocumentError`, `TooLarge`."""
+    """Yield one document after the other, and read no further than needed.
+
+    Raises `DocumentError`, `TooLarge`.
+    """
     if len(text) > bounds.size:
         raise TooLarge(f"The YAML is larger than {bounds.size} bytes.")
     try:
         given = text if isinstance(text, str) else text.decode()
     except UnicodeDecodeError as error:
         raise DocumentError("the YAML is not UTF-8") from error
-    if (
-        len(_DIRECTIVES.findall(given)) > _MOST_DIRECTIVES
-    ):  # libyaml compares each directive with all before it
+    # libyaml compares each directive with all before it.
+    if len(_DIRECTIVES.findall(given)) > _MOST_DIRECTIVES:
         raise DocumentError(
             f"the YAML has more than {_MOST_DIRECTIVES} directives (lines that begin with %)"
         )
@@ -103,7 +109,7 @@ def read(text: bytes | str, bounds: Bounds = FILE) -> Iterator[Document]:
 
 
 def dump(document: Any, *, sort_keys: bool = True) -> str:
-    """Return JSON values as YAML: blocks, letters of all languages as they are."""
+    """Return JSON values as YAML in block style, with Unicode unescaped."""
     dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(
         yaml.dump(
@@ -117,14 +123,14 @@ def dump(document: Any, *, sort_keys: bool = True) -> str:
 
 
 class _Open:
-    """A collection whose end has not come yet."""
+    """A collection that is not complete yet."""
 
     __slots__ = ("anchor", "items", "key", "keyed", "letters", "mapping", "merged", "values")
 
     def __init__(self, mapping: bool, anchor: str | None, values: int, letters: int) -> None:
         self.mapping, self.anchor = mapping, anchor
         self.items: Any = {} if mapping else []
-        self.keyed, self.key = False, ""  # whether a key stands there that waits for its value
+        self.keyed, self.key = False, ""  # whether a key waits for its value
         self.merged: list[Any] = []
         self.values, self.letters = values, letters  # the counts before it began
 
@@ -185,7 +191,8 @@ class _Reader:
         self._count(1, 0)
 
     def _end(self, ended: _Open) -> Any:
-        if ended.merged:  # what is merged in never wins over a key of the mapping itself, nor over what was merged before
+        # A merged key replaces neither a key of the mapping itself nor one that was merged before.
+        if ended.merged:
             merged: dict[str, Any] = {}
             for source in ended.merged:
                 for key, child in source.items():
@@ -227,18 +234,20 @@ class _Reader:
             )
         value, values, letters = found
         self._count(values, letters)
-        return copied(value)  # whoever changes one of them changes no other
+        return copy_json(value)  # so that a change of one does not change the others
 
     def _count(self, values: int, letters: int) -> None:
         self._values += values
         self._letters += letters
         if self._values > self._bounds.values:
             raise TooLarge(
-                f"The YAML has more than {self._bounds.values} values, counting what its aliases stand for."
+                f"The YAML has more than {self._bounds.values} values, counting what its aliases "
+                "stand for."
             )
         if self._letters > self._bounds.size:
             raise TooLarge(
-                f"The YAML holds more than {self._bounds.size} letters, counting what its aliases stand for."
+                f"The YAML holds more than {self._bounds.size} letters, counting what its aliases "
+                "stand for."
             )
 
     def _scalar(self, event: Any, key: bool) -> Any:
@@ -269,7 +278,8 @@ class _Reader:
             )
         except (ValueError, KeyError, IndexError, OverflowError) as error:
             raise DocumentError(
-                f"{_place(event)}{text[:80]!r} is not what its tag {tag.removeprefix(_PREFIX)!r} says"
+                f"{_place(event)}{text[:80]!r} is not what its tag {tag.removeprefix(_PREFIX)!r} "
+                "says"
             ) from error
         finally:
             self._loader.constructed_objects.clear()
@@ -285,7 +295,8 @@ def _key(value: Any, event: Any) -> str:
         return str(value)
     if not isinstance(value, str):
         raise DocumentError(
-            f"{_place(event)}a key must be a text, not {'null' if value is None else 'a list or a mapping'}"
+            f"{_place(event)}a key must be a text, not "
+            f"{'null' if value is None else 'a list or a mapping'}"
         )
     return value
 

@@ -1,1 +1,1 @@
-"""Listeners that hold out against anybody: bounds on connections, times and bodies before anybody has signed in."""
+"""Listeners that limit connections, times and bodies before any authentication."""

@@ -1,4 +1,8 @@
-"""Accept connections of listening sockets: bounded, fair to other tasks, quiet and patient when files run out."""
+"""Accepts connections of listening sockets within limits.
+
+It gives other tasks their turn and, when no file descriptors are left, waits and logs once in ten
+seconds. asyncio's and Tornado's own loops log every failure and have no limit of connections.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 REPORT_SECONDS = 10.0
 CHECK_SECONDS = 5.0
 AT_ONCE = 32
-"""Connections accepted before other tasks get their turn."""
+"""Number of connections that are accepted before other tasks get their turn."""
 
 _LOST = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
@@ -29,9 +33,10 @@ Accepted = Callable[[socket.socket, Any, Connection], None]
 
 
 class Listener:
-    """Accepts for `accepted` until closed, no more connections than `connections` allows.
+    """Accepts connections until closed, no more than `connections` allows.
 
-    `lost` is called when a socket no longer listens for a reason that does not pass.
+    `accepted` is called with each connection. `lost` is called if a socket no longer listens for a
+    reason that does not pass.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class Listener:
         connections: Connections,
         lost: Callable[[str], None],
     ) -> None:
+        """Take listening sockets; `start` begins to accept."""
         self.sockets = tuple(sockets)
         self._accepted, self._connections, self._lost = accepted, connections, lost
         self._tasks: list[asyncio.Task[None]] = []
@@ -49,7 +55,7 @@ class Listener:
         self._checking: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Needs a running event loop."""
+        """Start to accept connections. Needs a running event loop."""
         for listening in self.sockets:
             listening.setblocking(False)
             task = asyncio.get_running_loop().create_task(self._accept(listening), name="accept")
@@ -64,15 +70,14 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         for listening in self.sockets:
-            with contextlib.suppress(
-                OSError, ValueError, NotImplementedError
-            ):  # Windows' loop has no readers
+            # The event loop of Windows has no readers.
+            with contextlib.suppress(OSError, ValueError, NotImplementedError):
                 asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         self._connections.close()
 
     async def wait_closed(self) -> None:
-        """Return when nothing is accepted any more."""
+        """Wait until no connection is accepted any more."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
@@ -117,7 +122,7 @@ class Listener:
         self._checking = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
 
     def _check(self) -> None:
-        """A socket that was closed under us is never readable, so nothing else would tell."""
+        """Find a socket that other code closed: it never becomes readable, so accepting waits."""
         for listening in self.sockets:
             try:
                 listens = bool(listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
@@ -137,7 +142,7 @@ class Listener:
 
 
 def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Bind the addresses that a host has here and listen there; port 0 chooses a free one. Raises `OSError`."""
+    """Listen at all addresses of a host; port 0 chooses a free port. Raises `OSError`."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     bound: list[socket.socket] = []
     absent: OSError | None = None
@@ -146,9 +151,7 @@ def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]
             bound.append(_listening_socket(family, kind, protocol, address, backlog))
         except OSError as error:
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                absent = (
-                    error  # `localhost` may name an address of IPv6 that this machine does not have
-                )
+                absent = error  # `localhost` may have an IPv6 address that this machine lacks
                 continue
             for made in bound:
                 made.close()
@@ -176,6 +179,6 @@ def _listening_socket(
 
 
 def _break_off(connected: socket.socket) -> None:
-    """End a connection that nobody serves yet; its owner sees the end and closes it."""
+    """End a connection that is not served yet; its owner notices and closes it."""
     with contextlib.suppress(OSError):
         connected.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,7 @@
-"""Open connections of one listener: how many there may be, which one gives way, and how long each may wait."""
+"""Open connections of one listener: their number, which one is closed for another, timeouts.
+
+Neither Tornado nor aiohttp limits the number of connections, or closes waiting ones to make room.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +20,34 @@ log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 10.0
 MAX_CONNECTIONS = "JUPYTER_WORKSPACES_MAX_CONNECTIONS"
-"""Environment variable for the connections that `serve` and the local cluster's API server have open at once."""
+"""Environment variable with the limit of open connections.
+
+It applies to `serve` and to the API server of the local cluster.
+"""
 CONNECTIONS = 2048
 SWEEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one listener. Times in seconds, sizes in bytes."""
+    """Limits of one listener. Times in seconds, sizes in bytes."""
 
     connections: int = CONNECTIONS
-    """Open at once; never more than half of the files that the process may open."""
+    """Open connections; never more than half of the files that the process may open."""
     head: float = 15.0
-    """From the connection (TLS handshake included) to the end of the first request's head."""
+    """Time from the connection (TLS handshake included) to the end of a request's head."""
     idle: float = 75.0
-    """Between two requests."""
+    """Time between two requests."""
     body: float = 60.0
-    """For the whole body of a request, unless its handler streams it."""
+    """Time for the whole body of a request, unless its handler streams it."""
     body_idle: float = 30.0
-    """Without a byte of a body that somebody waits for."""
+    """Time without a byte of a body that the handler waits for."""
     buffered: int = 64 * 2**20
-    """Of all request bodies together that are read into memory."""
+    """Size of all request bodies in memory together."""
 
 
 def configured_connections() -> int:
-    """Return the bound that the environment sets, else the default. Raises `ValueError`."""
+    """Return the limit that the environment sets, or else the default. Raises `ValueError`."""
     text = os.environ.get(MAX_CONNECTIONS, "").strip()
     if not text:
         return CONNECTIONS
@@ -51,26 +57,27 @@ def configured_connections() -> int:
 
 
 class Phase(IntEnum):
-    """What a connection is doing. Lower ones give way first."""
+    """What a connection is doing. Connections in a lower phase are closed first."""
 
     CONNECTED = 0
-    """The head of a request has not come yet."""
+    """Before the head of the first request is complete."""
     IDLE = 1
-    """A request was answered and no other one has begun."""
+    """Between two requests."""
     RECEIVING = 2
-    """The body of a request has not come yet."""
+    """The body of a request is incomplete."""
     ANSWERING = 3
-    """A request is under way, or the connection is a WebSocket. It never gives way."""
+    """A request is in progress, or the connection is a WebSocket. It is never closed for others."""
 
 
 class Connection:
-    """One open connection. Whoever serves it reports what it does; `gone` must be called at its end."""
+    """One open connection. Its server reports each step; `gone` must be called at its end."""
 
     def __init__(self, owner: Connections, close: Callable[[], None]) -> None:
+        """Make a connection that `close` closes."""
         self.close = close
-        """Close the connection at once, whatever it is doing."""
+        """Closes the connection at once."""
         self.held: Callable[[], bool] = lambda: False
-        """Whether the reader waits for us and not for the client."""
+        """Returns whether reading waits for us and not for the client."""
         self.phase = Phase.CONNECTED
         self.began = self.last = time.monotonic()
         self.streamed = False
@@ -79,7 +86,7 @@ class Connection:
         self._owner = owner
 
     def begin(self, *, receiving: bool) -> None:
-        """The head of a request has come; its body has not, if `receiving`."""
+        """Report the head of a request; its body is still to come if `receiving` is true."""
         self.began, self.streamed = time.monotonic(), False
         self._move(Phase.RECEIVING if receiving else Phase.ANSWERING)
         early, self._early = self._early, 0
@@ -87,9 +94,9 @@ class Connection:
             self._owner.buffer(self, early)
 
     def data(self, size: int) -> None:
-        """Bytes have come that belong to no WebSocket."""
+        """Report bytes from the client. Not called for WebSockets."""
         if self.phase <= Phase.IDLE:
-            self._early += size  # the body may begin in the piece that ends the head
+            self._early += size  # the beginning of the body may arrive with the head
         if self.phase == Phase.IDLE:
             self._move(Phase.CONNECTED)
         elif self.phase == Phase.RECEIVING:
@@ -98,22 +105,22 @@ class Connection:
                 self._owner.buffer(self, size)
 
     def stream(self) -> None:
-        """Keep nothing of the present body in memory: it may take as long as it likes while something comes."""
+        """Report that the body is streamed: it is not in memory, and only pauses are limited."""
         self.streamed = True
         self._owner.unbuffer(self)
 
     def received(self) -> None:
-        """The body has come."""
+        """Report the end of the body."""
         if self.phase == Phase.RECEIVING:
             self._move(Phase.ANSWERING)
 
     def idle(self) -> None:
-        """The request was answered."""
+        """Report that the response is complete."""
         self._owner.unbuffer(self)
         self._move(Phase.IDLE)
 
     def gone(self) -> None:
-        """The connection is closed. May be called again."""
+        """Report that the connection is closed. Idempotent."""
         self._owner.remove(self)
 
     def _move(self, phase: Phase) -> None:
@@ -124,6 +131,7 @@ class Connections:
     """The open connections of a listener, within its limits."""
 
     def __init__(self, name: str, limits: Limits) -> None:
+        """Make an empty collection; `name` identifies the listener in logs."""
         self.limits = limits
         self.most = connections_within(limits.connections)
         self._name = name
@@ -136,15 +144,19 @@ class Connections:
         self._counts = {"refused": 0, "closed": 0, "late": 0}
 
     def __len__(self) -> int:
+        """Return the number of open connections."""
         return sum(map(len, self._phases.values()))
 
     @property
     def busy(self) -> int:
-        """Connections with a request under way; WebSockets are among them."""
+        """Number of connections with a request in progress, WebSockets included."""
         return len(self._phases[Phase.RECEIVING]) + len(self._phases[Phase.ANSWERING])
 
     def open(self, close: Callable[[], None]) -> Connection | None:
-        """Add a connection, closing an idle one where there is no room; None if all are in use."""
+        """Add a connection, and close a waiting one if there is no room.
+
+        Returns None if all connections are in use.
+        """
         if len(self) >= self.most and not self.make_room():
             self._count("refused")
             return None
@@ -154,7 +166,7 @@ class Connections:
         return connection
 
     def make_room(self) -> bool:
-        """Close the connection that has waited longest without a request under way; False if there is none."""
+        """Close the connection that has waited longest. Returns False if none is waiting."""
         for phase in (Phase.CONNECTED, Phase.IDLE, Phase.RECEIVING):
             if waiting := self._phases[phase]:
                 self._close(next(iter(waiting)), "closed")
@@ -162,9 +174,9 @@ class Connections:
         return False
 
     def buffer(self, connection: Connection, size: int) -> None:
-        """Count bytes of a body; the body that has waited longest goes when there are too many."""
+        """Count bytes of a body; if there are too many, refuse the one that has waited longest."""
         if connection not in self._phases[connection.phase]:
-            return  # closed, and its last bytes come
+            return  # closed; these are its last bytes
         connection.buffered += size
         self._buffered += size
         while self._buffered > self.limits.buffered and (
@@ -173,12 +185,12 @@ class Connections:
             self._close(next(iter(receiving)), "refused")
 
     def unbuffer(self, connection: Connection) -> None:
-        """The body of a connection is no longer in memory."""
+        """Subtract the body of a connection, which is no longer in memory."""
         self._buffered -= connection.buffered
         connection.buffered = 0
 
     def move(self, connection: Connection, phase: Phase) -> None:
-        """Put a connection last among those in a phase; one that is gone stays so."""
+        """Move a connection to the end of a phase. Does nothing if it is closed."""
         held = self._phases[connection.phase]
         if connection in held:
             del held[connection]
@@ -186,12 +198,12 @@ class Connections:
             self._phases[phase][connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self.unbuffer(connection)
         self._phases[connection.phase].pop(connection, None)
 
     def close(self) -> None:
-        """Close all that wait for a request. Those with a request under way are left to whoever serves them."""
+        """Close all connections without a request in progress."""
         for phase in (Phase.CONNECTED, Phase.IDLE):
             for connection in list(self._phases[phase]):
                 self._close(connection, "")
@@ -214,7 +226,7 @@ class Connections:
             )
 
     def _sweep(self) -> None:
-        """Close connections whose time is over."""
+        """Close connections that exceeded a timeout."""
         self._sweeping = None
         if len(self):
             self._sweep_later()
@@ -233,7 +245,7 @@ class Connections:
         self._report()
 
     def _move_on(self, connection: Connection, now: float) -> None:
-        """The client was ready and we were not: no time has passed for it."""
+        """Do not count the time in which we, not the client, were late."""
         connection.began += now - connection.last
         connection.last = now
 
@@ -242,13 +254,14 @@ class Connections:
         self._report()
 
     def _report(self) -> None:
-        """Log what was closed, at most once in ten seconds: a line for each would fill the disk."""
+        """Log the numbers of closed connections, at most once in ten seconds."""
         counts = self._counts
         if not any(counts.values()) or time.monotonic() - self._reported < REPORT_SECONDS:
             return
         self._reported = time.monotonic()
         log.warning(
-            "%s: %d of at most %d connections are open; %d were closed to make room, %d were refused, %d sent their request too slowly",
+            "%s: %d of at most %d connections are open; "
+            "%d were closed to make room, %d were refused, %d sent their request too slowly",
             *(
                 self._name,
                 len(self),

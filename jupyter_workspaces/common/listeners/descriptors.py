@@ -1,4 +1,4 @@
-"""Limit of open files: raised for our own processes, and the former one for programs that users run."""
+"""Raises the limit of open files for our processes, and restores it for users' programs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ log = logging.getLogger(__name__)
 
 MOST = 65536
 FORMER = "JUPYTER_WORKSPACES_OPEN_FILES"
-"""Environment variable with the soft limit before it was raised, so that processes started by ours know it as well."""
+"""Environment variable with the soft limit before it was raised, for child processes."""
 
 
 def raise_limit(most: int = MOST) -> None:
-    """Raise the soft limit of open files to the hard one, at most to `most`, and remember the former one."""
+    """Raise the soft limit of open files to the hard one, but not above `most`.
+
+    The environment variable `FORMER` keeps the limit before.
+    """
     if os.name != "posix":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -26,17 +29,15 @@ def raise_limit(most: int = MOST) -> None:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # some systems allow less than the hard limit that they name
+    # Some systems allow less than their hard limit.
+    except (OSError, ValueError) as error:
         log.warning("The limit of open files stays at %d: %s", soft, error)
 
 
 def former_limit() -> int | None:
-    """Return the soft limit before `raise_limit`; None where it was not raised or there is none.
+    """Return the soft limit before `raise_limit`, None if it was not raised or there is none.
 
-    Programs of users get it back: those that use select(2) fail with descriptors beyond 1,023.
+    Users' programs run with it: those that use select(2) fail with descriptors above 1,023.
     """
     if os.name != "posix":
         return None
@@ -53,8 +54,8 @@ def former_limit() -> int | None:
 def connections_within(wanted: int) -> int:
     """Return how many of `wanted` connections the limit of open files allows.
 
-    Half of the files stay for our own needs: a proxied connection opens a second one, and there are
-    databases, logs and connections to the cluster.
+    Half of the files are left for other uses: a proxied connection opens a second one, and there
+    are databases, logs and connections to the cluster.
     """
     if os.name != "posix":
         return wanted

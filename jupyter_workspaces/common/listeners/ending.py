@@ -1,4 +1,4 @@
-"""End a process that lost its listening socket, should its own way out be blocked as well."""
+"""Ends a process that lost its listening socket, even if its regular shutdown is blocked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXIT_SECONDS = 15.0
 
 
 def exit_soon(seconds: float = EXIT_SECONDS) -> None:
-    """End the process with status 1 after this time, unless it has ended by itself."""
+    """End the process with status 1 after `seconds`, unless it has ended by itself."""
 
     def end() -> None:
         log.critical("The process did not end by itself; it is ended")

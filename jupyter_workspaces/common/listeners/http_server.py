@@ -1,4 +1,4 @@
-"""Tornado's HTTP server within bounds."""
+"""Tornado's HTTP server with limits of connections, times and bodies (`connections.py`)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from .connections import (
 
 
 class BoundedHTTPServer(HTTPServer):
-    """Takes `limits` and `lost` besides Tornado's own settings.
+    """Tornado's HTTP server with `limits` and a callback `lost`.
 
-    A handler that streams a body calls `stream_body()` of its request's connection: the times and sizes for bodies no longer hold then.
+    A handler that streams a body calls `stream_body()` of its request's connection; then the
+    timeouts and limits of bodies do not apply.
     """
 
     def initialize(  # type: ignore[override]
@@ -39,6 +40,7 @@ class BoundedHTTPServer(HTTPServer):
         lost: Callable[[str], None] = lambda why: None,
         **settings: Any,
     ) -> None:
+        """Set the server up; the other settings are Tornado's."""
         super().initialize(request_callback, idle_connection_timeout=limits.idle, **settings)
         self._open = Connections("The server", limits)
         self._lost = lost
@@ -47,24 +49,25 @@ class BoundedHTTPServer(HTTPServer):
         self._by_stream: dict[IOStream, Connection] = {}
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections of sockets that listen. Needs a running event loop."""
+        """Accept connections of listening sockets. Needs a running event loop."""
         listener = Listener(list(sockets), self._accepted, self._open, self._lost)
         listener.start()
         self._listeners.append(listener)
 
     @property
     def busy(self) -> int:
-        """Connections with a request under way; WebSockets are among them."""
+        """Number of connections with a request in progress, WebSockets included."""
         return self._open.busy
 
     def stop(self) -> None:
-        """Stop listening; requests that are under way go on."""
+        """Stop listening. Requests in progress continue."""
         super().stop()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
 
     def handle_stream(self, stream: IOStream, address: Any) -> Any:
+        """Serve an accepted connection, and count it until it is closed."""
         connection, self._opening = self._opening, None
         assert connection is not None
         connection.close = stream.close
@@ -75,7 +78,7 @@ class BoundedHTTPServer(HTTPServer):
             self._by_stream.pop(stream, None)
             connection.gone()
 
-        # The one place that every stream passes at its end, those of WebSockets included, which the server has given away.
+        # Every stream calls this at its end, also one of a WebSocket, which has left the server.
         setattr(stream, "close_fd", closed)  # noqa: B010
         self._by_stream[stream] = connection
         return super().handle_stream(stream, address)
@@ -83,6 +86,7 @@ class BoundedHTTPServer(HTTPServer):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
+        """Begin a request, and report its progress to its connection."""
         delegate = super().start_request(server_conn, request_conn)
         connection = self._by_stream.get(server_conn.stream)  # type: ignore[attr-defined]
         if connection is None:
@@ -98,13 +102,13 @@ class BoundedHTTPServer(HTTPServer):
         try:
             self._handle_connection(connected, address)
         finally:
-            if self._opening is not None:  # it ended before it was a stream
+            if self._opening is not None:  # the connection ended before it became a stream
                 self._opening = None
                 connection.gone()
 
 
 class _Reporting(HTTPMessageDelegate):
-    """Passes a request on, and reports what its connection does."""
+    """Passes a request on, and reports its progress to its connection."""
 
     def __init__(self, inner: HTTPMessageDelegate, connection: Connection) -> None:
         self._inner, self._connection = inner, connection
@@ -133,7 +137,7 @@ class _Reporting(HTTPMessageDelegate):
         return None if taken is None else self._until(taken)
 
     async def _until(self, taken: Awaitable[None]) -> None:
-        """The client is not late while the handler has not taken what came."""
+        """Wait until the handler has taken data. The client is not late meanwhile."""
         self._held = True
         try:
             await taken

@@ -1,4 +1,4 @@
-"""Bound on what one place in the code may log, so that nobody fills the disk by asking."""
+"""Limits how often one place in the code may log, so that clients cannot fill the disk."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ class _Window:
 
 
 class LogLimit(logging.Filter):
-    """Lets through so many records of each place in the code in so many seconds, then counts what it suppresses.
+    """Passes a number of records of each place in the code per time, and counts the others.
 
-    Records count as similar if the same line of code logged them at the same level: their texts hold addresses and
-    differ. A summary follows with the next record after the time is over. Messages are cut at `CHARACTERS`, and
-    debugging output is left alone.
+    Records are similar if the same line of code logged them at the same level: their texts contain
+    addresses and differ. A summary follows with the next record after the time is over. Messages
+    are cut at `CHARACTERS`. Debug messages are not limited.
     """
 
     def __init__(
         self, handler: logging.Handler, lines: int = LINES, seconds: float = SECONDS
     ) -> None:
+        """Make a filter for a handler, which also gets the summaries."""
         super().__init__()
         self._handler, self._lines, self._seconds = handler, lines, seconds
         self._windows: dict[Place, _Window] = {}
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is logged."""
         if record.levelno < logging.INFO or getattr(record, "is_summary", False):
             return True
         place = (record.name, record.levelno, record.pathname, record.lineno)
@@ -69,7 +71,7 @@ class LogLimit(logging.Filter):
 
 
 def limit(handlers: Iterable[logging.Handler]) -> None:
-    """Bound what these handlers write, and what goes to standard error where a logger has none."""
+    """Limit these handlers, and the one for loggers without a handler (standard error)."""
     last = [logging.lastResort] if logging.lastResort is not None else []
     for handler in [*handlers, *last]:
         if not any(isinstance(known, LogLimit) for known in handler.filters):

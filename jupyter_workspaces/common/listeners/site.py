@@ -1,4 +1,4 @@
-"""A listener of aiohttp's server within bounds, to be used in place of `aiohttp.web.TCPSite`."""
+"""A listener of aiohttp's server with limits, to be used in place of `aiohttp.web.TCPSite`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 512
 TLS_BUFFER_BYTES = 32 * 2**10
-"""For each connection; asyncio takes 256 KiB, which 2,000 idle connections would make half a gigabyte."""
+"""TLS buffer of a connection. asyncio's default of 256 KiB makes 0.5 GB for 2,000 connections."""
 LINGER_SECONDS = 2.0
-"""How long the rest of a body is read that nobody wanted, so that the client may read its answer."""
+"""Time in which the rest of an unused body is read, so that the client reads its response."""
 
 
 class BoundedSite(web.BaseSite):
-    """Listens for a runner, which has no other site. `lines` are `max_line_size` and `max_field_size`, in bytes."""
+    """Listens for a runner, which may have no other site.
+
+    `lines` are `max_line_size` and `max_field_size` of aiohttp, in bytes.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class BoundedSite(web.BaseSite):
         lost: Callable[[str], None] = lambda why: None,
         **lines: int,
     ) -> None:
+        """Make a listener; `start` begins to listen."""
         super().__init__(runner, ssl_context=ssl_context, backlog=BACKLOG)
         assert runner.server is not None
         if ssl_context is not None:
@@ -60,18 +64,21 @@ class BoundedSite(web.BaseSite):
 
     @property
     def name(self) -> str:
+        """Name and address of the listener."""
         return f"{self._title} at {self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Raises `OSError` when it cannot listen there."""
+        """Start to listen. Raises `OSError`."""
         sockets = listening_sockets(self._host, self._port, BACKLOG)
         await super().start()
         listener = Listener(sockets, self._accepted, self._connections, self._lost)
         listener.start()
         self._listener = listener
-        self._server = listener  # type: ignore[assignment]  # the runner asks for its sockets, the base class closes it
+        # The runner reads its sockets, and the base class closes it.
+        self._server = listener  # type: ignore[assignment]
 
     async def stop(self) -> None:
+        """Stop listening and close connections without a request."""
         await super().stop()
         for task in self._opening:
             task.cancel()
@@ -108,7 +115,7 @@ class BoundedSite(web.BaseSite):
                 ssl=self._ssl_context,
                 **bounds,
             )
-        except (OSError, asyncio.TimeoutError) as error:  # TLS errors are such, too
+        except (OSError, asyncio.TimeoutError) as error:  # TLS errors are OSErrors
             connection.gone()
             log.debug(
                 "%s: a connection ended before its first request: %s",
@@ -123,7 +130,7 @@ class BoundedSite(web.BaseSite):
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's connection, which reports what it does."""
+    """aiohttp's connection, which reports its progress."""
 
     __slots__ = ("connection",)
 
@@ -153,7 +160,10 @@ class _Protocol(web.RequestHandler):
 
 
 async def _speaks(connected: socket.socket) -> bool:
-    """Return True once something has come, False if the connection ends before: who says nothing costs no TLS session."""
+    """Return True at the first byte, False if the connection ends before.
+
+    A client that sends nothing must not cost a TLS session.
+    """
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     try:
@@ -174,7 +184,10 @@ async def _speaks(connected: socket.socket) -> bool:
 
 
 def _small_tls_buffers() -> None:
-    """For all connections of this process. Python 3.10 has no such buffers; there this changes nothing."""
+    """Make the TLS buffers of all connections of this process smaller.
+
+    Python 3.10 has no such buffers.
+    """
     protocol: Any = sslproto.SSLProtocol
     if (known := getattr(protocol, "max_size", 0)) > TLS_BUFFER_BYTES:
         log.debug("TLS buffers of %d bytes instead of %d", TLS_BUFFER_BYTES, known)
@@ -182,7 +195,7 @@ def _small_tls_buffers() -> None:
 
 
 def _counted(server: web.Server) -> web.Server:
-    """The same server, whose requests are reported to their connections."""
+    """Return the server, changed so that it reports requests to their connections."""
     handle = server.request_handler
 
     async def begun(request: web.BaseRequest) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     NAMESPACES,
@@ -23,8 +23,8 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
 )
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.cluster_check import ClusterCheck
 from jupyter_workspaces.kube.ownership import controller
-from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
     Key,
     Listener,
@@ -98,7 +98,7 @@ class Caches:
         self.pictures = Reflector(
             cluster, CONFIG_MAPS, label_selector=f"{metadata_keys.IMAGE_SOURCE}=true"
         )
-        self._pulse = Pulse(cluster, lambda: self._own)
+        self._check = ClusterCheck(cluster, lambda: self._own)
         self._by_kind = WorkspacesByKind(self.workspaces)
         self._unsubscribe: list[Callable[[], None]] = [self._by_kind.stop]
         self._by_owner: dict[tuple[str, str, str], dict[Key, Object]] = {}
@@ -121,10 +121,10 @@ class Caches:
         return [found for found in self.all if found not in self._shared]
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the tasks that keep these caches in sync, without the shared ones."""
         return [
-            self._pulse.task.health,
+            self._check.task.health,
             *(health for reflector in self._own for health in reflector.health),
         ]
 
@@ -137,14 +137,14 @@ class Caches:
         """
         for reflector in self.all:
             reflector.start()
-        self._pulse.start()
+        self._check.start()
         await asyncio.gather(*(reflector.synced(seconds) for reflector in self.all))
 
     async def stop(self) -> None:
         """Stop all caches except the shared ones, and unsubscribe the listeners."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
-        await self._pulse.stop()
+        await self._check.stop()
         await asyncio.gather(*(reflector.stop() for reflector in self._own))
 
     def listen(self, reflector: Reflector, listener: Listener) -> None:

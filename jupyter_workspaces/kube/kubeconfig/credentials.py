@@ -15,10 +15,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # a tab is allowed in a head
 
 
 class Credentials(Protocol):
-    """What `Endpoint` asks before each request, and after a 401."""
+    """Credentials that `Endpoint` uses before each request, and after a 401 response."""
 
     async def token(self) -> str | None:
-        """Return the bearer token, fresh. Raises `ClusterError`."""
+        """Return a valid bearer token, None without one. Raises `ClusterError`."""
 
     async def renew(self, used: str | None) -> bool:
         """Return whether a credential newer than `used`, which was refused, is available."""
@@ -28,12 +28,15 @@ class StaticToken:
     """A token that does not change, or none."""
 
     def __init__(self, token: str | None) -> None:
+        """Use this token for all requests."""
         self._token = token
 
     async def token(self) -> str | None:
+        """Return the token."""
         return self._token
 
     async def renew(self, used: str | None) -> bool:
+        """Return False: there is no newer token."""
         return False
 
 
@@ -41,10 +44,14 @@ class FileToken:
     """Token in a file that another program renews."""
 
     def __init__(self, path: Path, fallback: str | None = None) -> None:
-        """`fallback` is used while the file cannot be read, as kubectl does if a user has both."""
+        """Use the token in a file.
+
+        `fallback` is used while the file cannot be read, as kubectl does if a user has both.
+        """
         self._path, self._fallback = path, fallback
 
     async def token(self) -> str | None:
+        """Return the token in the file. Raises `Unauthorized` if it cannot be used."""
         try:
             return self._read()
         except Unauthorized:
@@ -53,10 +60,11 @@ class FileToken:
             return self._fallback
 
     async def renew(self, used: str | None) -> bool:
+        """Return whether the file holds another token than the one that was refused."""
         return await self.token() != used
 
     def _read(self) -> str:
-        """Raises `Unauthorized`."""
+        """Read the token. Raises `Unauthorized`."""
         try:
             token = self._path.read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -69,7 +77,8 @@ class FileToken:
             raise Unauthorized(f"The token file {self._path} is empty. Sign in again.")
         if not fits_header(token):
             raise Unauthorized(
-                f"The token file {self._path} holds more than one line. It must contain only the token."
+                f"The token file {self._path} holds more than one line. It must contain only the "
+                "token."
             )
         return token
 
@@ -78,7 +87,7 @@ class CertificateFiles:
     """Client certificate in files; connections that are opened after a renewal use the new one."""
 
     def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path, user: str) -> None:
-        """Raises `NoEndpoint`."""
+        """Load the files into a TLS context. Raises `NoEndpoint`."""
         self._context, self._files, self._user = context, (certificate, key), user
         self._seen = self._stamps()
         try:
@@ -87,9 +96,11 @@ class CertificateFiles:
             raise NoEndpoint(error.message) from None
 
     async def token(self) -> str | None:
+        """Return None: the certificate authenticates."""
         return None
 
     async def renew(self, used: str | None) -> bool:
+        """Return whether the files changed and were loaded again. Raises `Unauthorized`."""
         stamps = self._stamps()
         if stamps == self._seen:
             return False
@@ -98,17 +109,19 @@ class CertificateFiles:
         return True
 
     def _load(self) -> None:
-        """Raises `Unauthorized`."""
+        """Load the files into the TLS context. Raises `Unauthorized`."""
         try:
             tls.load_pair(self._context, *(path.read_bytes() for path in self._files))
         except OSError as error:
             raise Unauthorized(
-                f"The file {error.filename} of the user {self._user} cannot be read: {error.strerror}."
+                f"The file {error.filename} of the user {self._user} cannot be read: "
+                f"{error.strerror}."
             ) from None
         except tls.BadCertificate as error:
             files = " or ".join(map(str, self._files))
             raise Unauthorized(
-                f"The client certificate of the user {self._user} cannot be used: {error} ({files})."
+                f"The client certificate of the user {self._user} cannot be used: {error} "
+                f"({files})."
             ) from None
 
     def _stamps(self) -> list[int]:

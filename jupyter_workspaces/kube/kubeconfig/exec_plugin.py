@@ -1,6 +1,7 @@
-"""Runs a kubeconfig's login program (`exec`), which prints a credential.
+"""Runs the login program of a kubeconfig (`exec`), which prints a credential.
 
-https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+`loading.py` says why the official client does not do this. Source: Kubernetes docs,
+"Authenticating", client-go credential plugins (client.authentication.k8s.io).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LoginProgram:
     """
 
     def __init__(self, context: Context, tls_context: ssl.SSLContext | None) -> None:
-        """Raises `NoEndpoint`."""
+        """Prepare the program of a context. Raises `NoEndpoint` if it cannot be used here."""
         program: Mapping[str, Any] = context.user["exec"]
         self._context, self._tls = context, tls_context
         self._command: str = program.get("command", "")
@@ -60,7 +61,8 @@ class LoginProgram:
             raise NoEndpoint(f"{who} needs an interactiveMode: {', '.join(MODES)}.")
         if mode == "Always":
             raise NoEndpoint(
-                f"The login program {self._command} requires a terminal (interactiveMode: Always), and there is none. "
+                f"The login program {self._command} requires a terminal (interactiveMode: "
+                "Always), and there is none. "
                 "Configure it to sign in without prompts."
             )
         self._arguments: list[str] = program.get("args", [])
@@ -78,7 +80,7 @@ class LoginProgram:
         self._has = False
 
     async def token(self) -> str | None:
-        """Raises `Unauthorized`."""
+        """Return the token, after a run of the program if needed. Raises `Unauthorized`."""
         if not self._fresh():
             async with self._lock:
                 if not self._fresh():
@@ -86,7 +88,7 @@ class LoginProgram:
         return self._token
 
     async def renew(self, used: str | None) -> bool:
-        """Raises `Unauthorized`."""
+        """Run the program again if it gave the token that was refused. Raises `Unauthorized`."""
         async with self._lock:
             if used == self._token:
                 await self._run()
@@ -120,7 +122,8 @@ class LoginProgram:
             raise self._failed("the token that it printed has a line break in it")
         if not token and not (certificate and self._tls is not None):
             raise self._failed(
-                "it printed neither a token nor a certificate with its key that this server's address could use"
+                "it printed neither a token nor a certificate with its key that this server's "
+                "address could use"
             )
         if certificate and self._tls is not None:
             try:
@@ -156,7 +159,8 @@ class LoginProgram:
         if ended.returncode != 0:
             name = self._context.name
             raise self._failed(
-                f"it ended with status {ended.returncode}. `kubectl --context {name} get --raw /version` shows its error"
+                f"it ended with status {ended.returncode}. `kubectl --context {name} get --raw "
+                "/version` shows its error"
             )
         try:
             answer = parse(ended.stdout)
@@ -198,8 +202,8 @@ class LoginProgram:
 
     def _failed(self, why: str) -> Unauthorized:
         return Unauthorized(
-            f"The login program {self._command} of the user {self._context.user_name} gave no credential: {why}."
-            + (f" {self._hint}" if self._hint else "")
+            f"The login program {self._command} of the user {self._context.user_name} gave no "
+            f"credential: {why}." + (f" {self._hint}" if self._hint else "")
         )
 
 

@@ -1,7 +1,7 @@
 """The fields of a kubeconfig and their types (k8s.io/client-go/tools/clientcmd/api/v1).
 
-kubectl refuses a file if any entry has a value of a wrong type; unknown keys are ignored, null means
-absent, and keys are case sensitive.
+kubectl refuses a file if any entry has a value of a wrong type. It ignores unknown keys, takes null
+for absent, and keys are case sensitive.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ _TYPES = {
 
 
 class WrongField(Exception):
-    """A field has a wrong value. The text names entry and key, never the value."""
+    """A field has a wrong value. The message names entry and key, never the value."""
 
 
 def check_kind(document: Any) -> None:
-    """Raise `WrongField` if the document is not a kubeconfig."""
+    """Check that a document is a kubeconfig. Raises `WrongField`."""
     if not isinstance(document, dict):
         raise WrongField("it is not a mapping with clusters, users and contexts")
     for key, wanted in (("kind", "Config"), ("apiVersion", "v1")):
@@ -72,13 +72,17 @@ def check_kind(document: Any) -> None:
 
 
 def text(document: ObjectView, key: str) -> str:
-    """Return a text of the document itself, empty if absent. Raises `WrongField`."""
+    """Return a text field of the document itself, empty if absent. Raises `WrongField`."""
     value: str = _checked(document.get(key), str, key) or ""
     return value
 
 
 def entries(document: ObjectView, section: str, singular: str) -> dict[str, ObjectView]:
-    """Return the entries of a section by name. Raises `WrongField`, also if a name is there twice."""
+    """Return the entries of a section by name.
+
+    Raises:
+        WrongField: an entry is invalid, or two have the same name.
+    """
     listed = document.get(section)
     if listed is not None and not isinstance(listed, list):
         raise WrongField(f"{section} must be a list of entries with name and {singular}")

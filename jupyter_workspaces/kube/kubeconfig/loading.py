@@ -1,10 +1,10 @@
-"""Reads kubeconfigs as kubectl does: several files merged, relative paths resolved against their file.
+"""Reads kubeconfigs as kubectl does: merges files, resolves paths relative to their file.
 
 No error quotes a value of a file: it may be a secret, or the line of one. Errors name the file, the
 entry and the key.
 
-Not the official package: it drops the error of a login program, never reads a rotated certificate or
-token file again, knows no impersonation, and prints refresh tokens (kubernetes 37).
+The official client is not used: version 37 drops the error of a login program, never reads a
+rotated certificate or token file again, does not impersonate, and prints refresh tokens.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _CODES = (
 
 @dataclass(frozen=True)
 class Context:
-    """A context with what it refers to.
+    """A context of a kubeconfig with its cluster and user.
 
     In `cluster` and `user` paths are absolute, `…-data` is bytes, and keys that are unknown or null
-    are left out. `user_file` is the file that defines the user. `user_says_nothing` is true for an
-    entry without any key: only then are requests anonymous.
+    are omitted. `user_file` is the file that defines the user. `user_says_nothing` is true for an
+    entry without any key: only then requests are anonymous.
     """
 
     name: str
@@ -65,13 +65,20 @@ class _Entry:
 
 
 def default_paths() -> list[Path]:
-    """Return the files that KUBECONFIG lists, else `~/.kube/config`. As in kubectl, `~` in KUBECONFIG is a name like others."""
+    """Return the files that KUBECONFIG lists, or else `~/.kube/config`.
+
+    As in kubectl, `~` in KUBECONFIG is not expanded.
+    """
     named = [Path(entry) for entry in os.environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
     return named or [Path.home() / ".kube" / "config"]
 
 
 def load(paths: Sequence[Path], context: str | None = None) -> Context:
-    """Return a context by name, else the current one. Files that do not exist are left out. Raises `NoEndpoint`."""
+    """Return a context by name, or else the current one. Files that do not exist are omitted.
+
+    Raises:
+        NoEndpoint: a file, the context or one of its parts cannot be used.
+    """
     where = os.pathsep.join(str(path) for path in paths)
     merged = _merge(paths, where)
     name = context or merged.current
@@ -87,12 +94,14 @@ def load(paths: Sequence[Path], context: str | None = None) -> Context:
     cluster = merged.clusters.get(cluster_name)
     if cluster is None or not cluster.value.get("server"):
         raise NoEndpoint(
-            f"The context {name} of {where} names the cluster {cluster_name!r}, which has no server there."
+            f"The context {name} of {where} names the cluster {cluster_name!r}, which has no "
+            "server there."
         )
     user = merged.users.get(user_name)
     if user is None:
         raise NoEndpoint(
-            f"The context {name} of {where} names the user {user_name!r}, which does not exist there. Add the user, or choose another context."
+            f"The context {name} of {where} names the user {user_name!r}, which does not exist "
+            "there. Add the user, or choose another context."
         )
     namespace = chosen.get("namespace") or "default"
     return Context(
@@ -108,13 +117,17 @@ def load(paths: Sequence[Path], context: str | None = None) -> Context:
 
 
 def user_entry(path: Path, name: str) -> ObjectView | None:
-    """Return a user's entry in one file, None without one. Raises `NoEndpoint`."""
+    """Return the entry of a user in one file, None without one. Raises `NoEndpoint`."""
     found = _merge([path], str(path)).users.get(name)
     return None if found is None else found.value
 
 
 def parse(text: bytes) -> Any:
-    """Return the first document of a JSON or YAML text, None if there is none. Raises `DocumentError`."""
+    """Return the first document of a JSON or YAML text, None if there is none.
+
+    Raises:
+        DocumentError: the text is neither JSON nor YAML.
+    """
     encoding = next((name for mark, name in _CODES if text.startswith(mark)), "utf-8")
     try:
         decoded = text.decode(encoding)
@@ -130,7 +143,7 @@ def parse(text: bytes) -> Any:
 
 
 class _Merged:
-    """Entries by name, of all files."""
+    """The entries of all files by name."""
 
     def __init__(self) -> None:
         self.current = ""
@@ -139,7 +152,7 @@ class _Merged:
         self.contexts: dict[str, _Entry] = {}
 
     def add(self, path: Path, document: ObjectView) -> None:
-        """Add a file; what an earlier one said counts. Raises `WrongField`."""
+        """Add the entries of a file, except those of an earlier file. Raises `WrongField`."""
         self.current = self.current or fields.text(document, "current-context")
         for section, singular in _SECTIONS:
             held: dict[str, _Entry] = getattr(self, section)
@@ -168,7 +181,8 @@ def _merge(paths: Sequence[Path], where: str) -> _Merged:
         except DocumentError as error:
             place = f" (line {error.line})" if error.line else ""
             raise NoEndpoint(
-                f"The kubeconfig {path} is neither YAML nor JSON{place}. `kubectl config view` says more."
+                f"The kubeconfig {path} is neither YAML nor JSON{place}. `kubectl config view` "
+                "says more."
             ) from None
         except WrongField as error:
             raise NoEndpoint(f"The kubeconfig {path} cannot be used: {error}.") from None

@@ -1,11 +1,14 @@
-"""The `auth-provider` of OpenID Connect in a kubeconfig: an ID token, and a refresh token for the next one.
+"""The OpenID Connect `auth-provider` of a kubeconfig: an ID token and a refresh token.
 
-As in kubectl: the issuer is found by discovery, over TLS that is verified with
-`idp-certificate-authority(-data)` or the system's authorities; new tokens are written back into the
-kubeconfig, because issuers may accept a refresh token only once. No text of the issuer's answers
+As in kubectl, the token endpoint is found by discovery, over TLS that is verified with
+`idp-certificate-authority(-data)` or the system's authorities. New tokens are written back into the
+kubeconfig, because issuers may accept a refresh token only once. No text of the issuer's responses
 gets into errors or logs.
 
-Sources: OpenID Connect Discovery 1.0 §4; OpenID Connect Core 1.0 §12; RFC 6749 §2.3.1, §5.2 and §6.
+The official client does not verify the TLS certificate of an issuer without an authority in the
+kubeconfig. oauthlib and Authlib would do the two requests, which are the smaller part.
+
+Sources: OpenID Connect Discovery 1.0 §4; OpenID Connect Core 1.0 §12; RFC 6749 §2.3.1, §5.2, §6.
 """
 
 from __future__ import annotations
@@ -57,25 +60,27 @@ class ProviderToken:
     """ID token that is refreshed when it expires; one refresh at a time."""
 
     def __init__(self, context: Context) -> None:
-        """Raises `NoEndpoint`."""
+        """Read the tokens of a context's user. Raises `NoEndpoint` if they cannot be used."""
         self._context, self._who = context, f"the user {context.user_name} (auth-provider oidc)"
         self._subject = f"T{self._who[1:]}"
         self._config: dict[str, str] = dict(context.user["auth-provider"].get("config", {}))
         for key in ("idp-issuer-url", "client-id"):
             if not self._config.get(key):
                 raise NoEndpoint(
-                    f"{self._subject} has no {key} in its config. Sign in again with the tool that wrote the kubeconfig."
+                    f"{self._subject} has no {key} in its config. Sign in again with the tool "
+                    "that wrote the kubeconfig."
                 )
         if not _is_safe(self._config["idp-issuer-url"]):
             raise NoEndpoint(
-                f"{self._subject} has an idp-issuer-url that is not https://: tokens would be readable on the network."
+                f"{self._subject} has an idp-issuer-url that is not https://: tokens would be "
+                "readable on the network."
             )
         self._tls = self._trust()
         self._lock = asyncio.Lock()
         self._failed: tuple[float, ClusterError] | None = None
 
     async def token(self) -> str | None:
-        """Raises `Unauthorized`, `Unreachable`."""
+        """Return the ID token, refreshed if it expired. Raises `Unauthorized`, `Unreachable`."""
         async with self._lock:
             token = self._config.get("id-token", "")
             if token and self._is_fresh(token):
@@ -89,11 +94,14 @@ class ProviderToken:
                 raise
 
     async def renew(self, used: str | None) -> bool:
-        """Return whether there is a newer token. Like kubectl, does not refresh one before it expires."""
+        """Return whether there is a newer token.
+
+        Like kubectl, this does not refresh a token before it expires.
+        """
         return await self.token() != used
 
     async def _refreshed(self) -> str:
-        """Raises `Unauthorized`, `Unreachable`."""
+        """Return a new ID token. Raises `Unauthorized`, `Unreachable`."""
         self._take(
             await asyncio.to_thread(self._stored)
         )  # kubectl, or another process of ours, may have refreshed it
@@ -103,7 +111,8 @@ class ProviderToken:
         refresh = self._config.get("refresh-token", "")
         if not refresh:
             raise Unauthorized(
-                f"{self._subject} has an ID token that expired, and no refresh-token. Sign in again."
+                f"{self._subject} has an ID token that expired, and no refresh-token. Sign in "
+                "again."
             )
         try:
             answer = await self._ask(refresh)
@@ -123,7 +132,10 @@ class ProviderToken:
         return answer["id_token"]
 
     async def _save(self, changed: Mapping[str, str]) -> None:
-        """Tokens that cannot be written back are used all the same, as long as this process lives."""
+        """Write new tokens into the kubeconfig.
+
+        If that fails, they are used as long as this process runs.
+        """
         try:
             await asyncio.to_thread(
                 save_provider, self._context.user_file, self._context.user_name, changed
@@ -131,7 +143,8 @@ class ProviderToken:
         except NotWritten as error:
             lost = "refresh-token" in changed
             advice = (
-                "Its old refresh-token may be of no use any more: after a restart, and for kubectl, sign in again."
+                "Its old refresh-token may be of no use any more: after a restart, and for "
+                "kubectl, sign in again."
                 if lost
                 else ""
             )
@@ -143,7 +156,7 @@ class ProviderToken:
             )
 
     def _stored(self) -> Mapping[str, str]:
-        """The config in the file now; what is known already if it cannot be read. Blocks."""
+        """Return the current config in the file, or the known one if it cannot be read. Blocks."""
         try:
             user = loading.user_entry(self._context.user_file, self._context.user_name) or {}
         except NoEndpoint:
@@ -151,7 +164,10 @@ class ProviderToken:
         return user.get("auth-provider", {}).get("config") or self._config
 
     def _take(self, stored: Mapping[str, str]) -> None:
-        """Take newer tokens; a changed issuer or client is a new login, which `KubeconfigUser` notices."""
+        """Use newer tokens of the file.
+
+        A changed issuer or client is a new login, which `KubeconfigUser` notices.
+        """
         if (
             stored.get("id-token")
             and stored["id-token"] != self._config.get("id-token")
@@ -162,7 +178,7 @@ class ProviderToken:
             self._config["refresh-token"] = stored["refresh-token"]
 
     def _is_fresh(self, token: str) -> bool:
-        """Raises `Unauthorized` for what is no ID token."""
+        """Return whether an ID token has not expired. Raises `Unauthorized` if it is invalid."""
         expires = _expiry(token)
         if expires is None or not fits_header(token):
             raise Unauthorized(
@@ -173,7 +189,7 @@ class ProviderToken:
     # The issuer
 
     async def _ask(self, refresh: str) -> dict[str, str]:
-        """Raises `Unauthorized`, `Unreachable`."""
+        """Refresh the ID token at the issuer. Raises `Unauthorized`, `Unreachable`."""
         import aiohttp
 
         issuer = self._config["idp-issuer-url"]
@@ -190,7 +206,7 @@ class ProviderToken:
             ) from None
 
     async def _discover(self, session: aiohttp.ClientSession, issuer: str) -> tuple[str, list[str]]:
-        """The token endpoint, and how clients may authenticate there."""
+        """Return the token endpoint, and the supported ways to authenticate there."""
         url = issuer.rstrip("/") + "/.well-known/openid-configuration"
         async with session.get(url, ssl=self._tls, proxy=proxy_for(url), max_redirects=5) as answer:
             if answer.url.scheme != "https" and not is_this_machine(answer.url.host or ""):
@@ -199,7 +215,8 @@ class ProviderToken:
                 )
             if answer.status != 200:
                 raise Unreachable(
-                    f"The issuer of {self._who} answered {answer.status} to discovery. Check idp-issuer-url."
+                    f"The issuer of {self._who} answered {answer.status} to discovery. Check "
+                    "idp-issuer-url."
                 )
             found = await _json(answer)
         endpoint, methods = (
@@ -251,12 +268,14 @@ class ProviderToken:
             reason = found.get("error")
             named = f" ({reason})" if isinstance(reason, str) and reason in _REASONS else ""
             raise Unauthorized(
-                f"The issuer of {self._who} refused to refresh its token: status {status}{named}. Sign in again."
+                f"The issuer of {self._who} refused to refresh its token: status {status}{named}. "
+                "Sign in again."
             )
         token = found.get("id_token")
         if not isinstance(token, str) or _expiry(token) is None or not fits_header(token):
             raise Unauthorized(
-                f"The issuer of {self._who} answered without an ID token. Sign in with the scope openid."
+                f"The issuer of {self._who} answered without an ID token. Sign in with the scope "
+                "openid."
             )
         rotated = found.get("refresh_token")
         return {"id_token": token} | (
@@ -264,7 +283,7 @@ class ProviderToken:
         )
 
     def _trust(self) -> ssl.SSLContext:
-        """Raises `NoEndpoint`."""
+        """Return the TLS settings for the issuer. Raises `NoEndpoint`."""
         data, file = (
             self._config.get("idp-certificate-authority-data"),
             self._config.get("idp-certificate-authority"),
@@ -287,7 +306,7 @@ class ProviderToken:
 
 
 def _is_safe(url: str) -> bool:
-    """Whether tokens may be sent there: over TLS, or within this machine."""
+    """Return whether tokens may be sent to a URL: over TLS, or within this machine."""
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and (
@@ -299,7 +318,7 @@ def _is_safe(url: str) -> bool:
 
 
 async def _json(answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The body if it is an object of at most 1 MiB, else an empty one."""
+    """Return the body if it is a JSON object of at most 1 MiB, else an empty dict."""
     body = await answer.content.read(ANSWER_BYTES)
     while len(body) < ANSWER_BYTES and (
         more := await answer.content.read(ANSWER_BYTES - len(body))
@@ -313,7 +332,10 @@ async def _json(answer: aiohttp.ClientResponse) -> dict[str, Any]:
 
 
 def _expiry(token: str) -> float | None:
-    """`exp` of a JWT in seconds since 1970; None if it is no JWT that has one. The API server checks the signature."""
+    """Return `exp` of a JWT in seconds since 1970, None if it is no JWT or has none.
+
+    The API server verifies the signature, not the client.
+    """
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -1,4 +1,4 @@
-"""Files that define the endpoint, checked for changes because kubectl reads them at every run.
+"""Detects changes of the files that define the endpoint: kubectl reads them at every run.
 
 A changed address, authority or user is another endpoint. Rotated tokens of an `auth-provider` are
 not: `ProviderToken` (`kube/kubeconfig/oidc.py`) reads them itself.
@@ -24,18 +24,18 @@ _ROTATED = frozenset(("id-token", "access-token", "refresh-token", "expiry"))
 
 
 @dataclass(frozen=True)
-class Look:
+class FileState:
     """State of the files: `fingerprint` of the endpoint, None if they define no valid one."""
 
     stamp: Stamp
     fingerprint: str | None
     watched: tuple[Path, ...]
 
-    def means_the_same_as(self, other: Look) -> bool:
-        """Whether both define the same cluster and user."""
+    def has_same_endpoint_as(self, other: FileState) -> bool:
+        """Return whether both states define the same cluster and user."""
         return self.fingerprint is not None and self.fingerprint == other.fingerprint
 
-    def with_meaning_of(self, other: Look) -> Look:
+    def with_endpoint_of(self, other: FileState) -> FileState:
         """Return the current state of the files with the fingerprint of `other`."""
         return replace(self, fingerprint=other.fingerprint)
 
@@ -46,21 +46,26 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class EndpointSource:
-    """Kubeconfigs, other `files` that change when the cluster starts, and whether it `answers`. All of it may block."""
+    """Kubeconfigs and other files that define the endpoint. All methods may block.
+
+    Attributes:
+        files: further files that change when the cluster starts.
+        answers: returns whether the cluster answers.
+    """
 
     kubeconfigs: tuple[Path, ...]
     context: str | None = None
     files: tuple[Path, ...] = ()
     answers: Callable[[], bool] = _always
 
-    def look(self) -> Look:
+    def read(self) -> FileState:
         """Read the files. A concurrent change is found by the stamp at the next check."""
         watched = (*self.kubeconfigs, *self.files)
         stamp = _stamp(watched)
         try:
             found = loading.load(self.kubeconfigs, self.context)
         except NoEndpoint:
-            return Look(stamp, None, watched)
+            return FileState(stamp, None, watched)
         referred = [Path(file) for file in (found.cluster.get("certificate-authority"),) if file]
         watched = (*watched, *referred)
         authorities = _stamp(referred)
@@ -72,10 +77,10 @@ class EndpointSource:
             authorities,
         ]
         encoded = json.dumps(meant, sort_keys=True, default=str).encode()
-        return Look((*stamp, *authorities), hashlib.sha256(encoded).hexdigest(), watched)
+        return FileState((*stamp, *authorities), hashlib.sha256(encoded).hexdigest(), watched)
 
-    def has_changed(self, since: Look) -> bool:
-        """Whether a file was written, replaced or removed. Reads no file."""
+    def has_changed(self, since: FileState) -> bool:
+        """Return whether a file was written, replaced or removed. Does not read the files."""
         return _stamp(since.watched) != since.stamp
 
 

@@ -28,7 +28,8 @@ from .loading import Context
 
 _REMOVED = {
     "azure": "Use kubelogin (https://github.com/Azure/kubelogin): `kubelogin convert-kubeconfig`.",
-    "gcp": "Use gke-gcloud-auth-plugin: `gcloud container clusters get-credentials` writes a kubeconfig for it.",
+    "gcp": "Use gke-gcloud-auth-plugin: `gcloud container clusters get-credentials` writes a "
+    "kubeconfig for it.",
 }
 _HEADER_NAME = "!#$&'*+-.^_`|~"
 """Characters of a header's name besides letters and digits, without `%` (RFC 9110 §5.6.2)."""
@@ -38,7 +39,7 @@ class KubeconfigUser:
     """Credentials of a context. Reads the kubeconfig again if the server refuses them."""
 
     def __init__(self, paths: list[Path], context: Context, trust: ssl.SSLContext | None) -> None:
-        """Raises `NoEndpoint`."""
+        """Select the credentials of a context's user. Raises `NoEndpoint`."""
         self._paths, self._context, self._trust = paths, context, trust
         self._credentials = _credentials(context, trust)
 
@@ -62,7 +63,11 @@ class KubeconfigUser:
 
 
 def server_url(context: Context) -> str:
-    """Return the API server's URL as kubectl understands it: `http://` without a scheme. Raises `NoEndpoint`."""
+    """Return the API server's URL as kubectl reads it: `http://` if there is no scheme.
+
+    Raises:
+        NoEndpoint: the URL is invalid or holds credentials.
+    """
     given = str(context.cluster["server"])
     who = f"The server of the cluster {context.cluster_name}"
     url = given if "://" in given else f"http://{given}"
@@ -79,14 +84,19 @@ def server_url(context: Context) -> str:
         raise NoEndpoint(f"{who} is not a URL of HTTPS. It must look like https://host:6443.")
     if "@" in parts.netloc:
         raise NoEndpoint(
-            f"{who} has a user name or password in its URL. Move them to username and password of the user."
+            f"{who} has a user name or password in its URL. Move them to username and password of "
+            "the user."
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")
 
 
 def fixed_headers(context: Context) -> tuple[tuple[str, str], ...]:
-    """Return the headers of every request: basic authentication and impersonation. Raises `NoEndpoint`."""
+    """Return the headers of every request: basic authentication and impersonation.
+
+    Raises:
+        NoEndpoint: the fields contradict each other or have line breaks.
+    """
     user, who = context.user, f"The user {context.user_name} of the kubeconfig"
     found: list[tuple[str, str]] = []
     if user.get("username"):
@@ -96,7 +106,8 @@ def fixed_headers(context: Context) -> tuple[tuple[str, str], ...]:
     if not user.get("as"):
         if user.get("as-uid") or groups or extras:
             raise NoEndpoint(
-                f"{who} has as-uid, as-groups or as-user-extra without as. Add the name of the user to act as."
+                f"{who} has as-uid, as-groups or as-user-extra without as. Add the name of the "
+                "user to act as."
             )
         return tuple(found)
     found.append(("Impersonate-User", user["as"]))
@@ -114,7 +125,7 @@ def fixed_headers(context: Context) -> tuple[tuple[str, str], ...]:
 
 
 def _credentials(context: Context, trust: ssl.SSLContext | None) -> Credentials:
-    """Raises `NoEndpoint`."""
+    """Select the credentials of a user. Raises `NoEndpoint`."""
     user, name = context.user, context.user_name
     _refuse_contradictions(context)
     certificate = _certificate(context, trust)
@@ -147,7 +158,7 @@ def _credentials(context: Context, trust: ssl.SSLContext | None) -> Credentials:
 
 
 def _certificate(context: Context, trust: ssl.SSLContext | None) -> Credentials | None:
-    """The client certificate, loaded; None without one, and without TLS. Raises `NoEndpoint`."""
+    """Load the client certificate; None without one, and without TLS. Raises `NoEndpoint`."""
     user, name = context.user, context.user_name
     certificate, certificate_file = (
         user.get("client-certificate-data"),
@@ -158,11 +169,13 @@ def _certificate(context: Context, trust: ssl.SSLContext | None) -> Credentials 
         return None
     if not key and not key_file:
         raise NoEndpoint(
-            f"The user {name} has a client-certificate without a client-key. Add client-key or client-key-data."
+            f"The user {name} has a client-certificate without a client-key. Add client-key or "
+            "client-key-data."
         )
     if (certificate and certificate_file) or (key and key_file):
         raise NoEndpoint(
-            f"The user {name} has client-certificate or client-key as a file and as data. Keep one of them."
+            f"The user {name} has client-certificate or client-key as a file and as data. Keep "
+            "one of them."
         )
     if trust is None:
         return None
@@ -186,7 +199,7 @@ def _certificate(context: Context, trust: ssl.SSLContext | None) -> Credentials 
 
 
 def _refuse_contradictions(context: Context) -> None:
-    """Raises `NoEndpoint`."""
+    """Raise `NoEndpoint` if a user has two kinds of credentials that exclude each other."""
     user, name = context.user, context.user_name
     if (user.get("token") or user.get("tokenFile")) and (
         user.get("username") or user.get("password")
@@ -202,7 +215,8 @@ def _refuse_contradictions(context: Context) -> None:
     if provider != "oidc":
         advice = _REMOVED.get(provider, "Use a login program (exec) instead.")
         raise NoEndpoint(
-            f"The user {name} has the auth-provider {provider!r}, which neither kubectl nor this server supports. {advice}"
+            f"The user {name} has the auth-provider {provider!r}, which neither kubectl nor this "
+            f"server supports. {advice}"
         )
 
 
@@ -211,7 +225,8 @@ def _refuse_plain_http(context: Context, has_credentials: bool) -> None:
     parts = urlsplit(server_url(context))
     if has_credentials and parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         raise NoEndpoint(
-            f"The server of the cluster {context.cluster_name} is not https://, so that the credentials of the user {context.user_name} "
+            f"The server of the cluster {context.cluster_name} is not https://, so that the "
+            f"credentials of the user {context.user_name} "
             "would be readable on the network. Write https:// in front of it."
         )
 
@@ -223,6 +238,8 @@ def _refuse_nothing(context: Context) -> None:
     if context.user_says_nothing or (plain and impersonates_only and context.user.get("as")):
         return
     raise NoEndpoint(
-        f"The user {context.user_name} of the kubeconfig has no credentials that can be used: no token, tokenFile, username, exec, "
-        "auth-provider, or client-certificate with its client-key. Sign in to the cluster again, or correct its entry."
+        f"The user {context.user_name} of the kubeconfig has no credentials that can be used: no "
+        "token, tokenFile, username, exec, "
+        "auth-provider, or client-certificate with its client-key. Sign in to the cluster again, "
+        "or correct its entry."
     )

@@ -1,6 +1,8 @@
-"""Writes new tokens of an `auth-provider` into a kubeconfig: only these values change, comments and order stay.
+"""Writes new tokens of an `auth-provider` into a kubeconfig without any other change.
 
-Guarded by the lock file that kubectl uses (`FILE.lock`), and written atomically.
+Comments and the order of keys stay, which needs edits of the text: PyYAML drops comments, and
+ruamel.yaml would be one more dependency for this file. The file is locked as kubectl does
+(`FILE.lock`) and replaced atomically; `filelock` uses flock(2), which kubectl does not see.
 """
 
 from __future__ import annotations
@@ -26,11 +28,15 @@ _BASE: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class NotWritten(Exception):
-    """The file was not changed. The text says why, and quotes nothing of the file."""
+    """The file was not changed. The message says why, and quotes nothing of the file."""
 
 
 def save_provider(file: Path, user: str, changed: Mapping[str, str]) -> None:
-    """Set keys of `auth-provider.config` of a user. Blocks up to 5 s for another writer. Raises `NotWritten`."""
+    """Set keys of `auth-provider.config` of a user. Blocks up to 5 s for another writer.
+
+    Raises:
+        NotWritten: the file was not changed.
+    """
     try:
         target = file.resolve(strict=True)
         with _locked(file):
@@ -56,7 +62,8 @@ def _locked(file: Path) -> Iterator[None]:
         except FileExistsError:
             if time.monotonic() > end:
                 raise NotWritten(
-                    f"{lock} exists: another program writes the file, or ended while it did. Remove it if none does"
+                    f"{lock} exists: another program writes the file, or ended while it did. "
+                    "Remove it if none does"
                 ) from None
             time.sleep(PAUSE_SECONDS)
     try:
@@ -66,7 +73,10 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def _changed(text: str, user: str, changed: Mapping[str, str]) -> str:
-    """The text with new values in place of the old ones, by the places that the YAML parser gives. Raises `NotWritten`."""
+    """Return the text with new values at the positions that the YAML parser reports.
+
+    Raises `NotWritten`.
+    """
     try:
         loader = _BASE(text)
         try:
@@ -119,7 +129,7 @@ def _child(node: Any, key: str) -> Any:
 
 
 def _check(before: bytes, after: bytes, user: str, changed: Mapping[str, str], file: Path) -> None:
-    """Compare what the texts mean: nothing but the tokens may differ. Raises `NotWritten`."""
+    """Check that the edit changed nothing but the tokens. Raises `NotWritten`."""
     try:
         old, new = loading.parse(before), loading.parse(after)
     except DocumentError:
@@ -132,7 +142,7 @@ def _check(before: bytes, after: bytes, user: str, changed: Mapping[str, str], f
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Raises `OSError`."""
+    """Replace a file atomically; mode and owner stay. Raises `OSError`."""
     held = target.stat()
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:

@@ -1,4 +1,8 @@
-"""The formats of texts that structural schemas may ask for. Source: Kubernetes docs, “CustomResourceDefinitions”, Validation; RFC 3339, RFC 1123."""
+"""Checks of the formats that structural schemas may name (`format: date-time`).
+
+jsonschema's checks differ: Kubernetes uses those of go-openapi/strfmt. Sources: Kubernetes docs,
+"Extend the Kubernetes API with CustomResourceDefinitions", Validation; RFC 3339; RFC 1123.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,18 @@ from urllib.parse import urlsplit
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(
-    r"[+-]?((\d+(\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|m|h|d|w|nanos?|micros?|millis?|seconds?|minutes?|hours?|days?|weeks?)\s*)+|0"
+    r"[+-]?((\d+(\.\d*)?|\.\d+)\s*"
+    r"(ns|us|µs|ms|s|m|h|d|w|nanos?|micros?|millis?|seconds?|minutes?|hours?|days?|weeks?)\s*)+|0"
 )
-_HOST = re.compile(
-    r"([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)(\.([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?))*"
-)
+_HOST_LABEL = r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _HARDWARE = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}([:-][0-9A-Fa-f]{2}){0,2}")
 _COLOR = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 
 
 def fits(name: str, text: str) -> bool:
-    """Whether a text is of a format; one that is not known asks nothing."""
+    """Return whether a text has a format. An unknown format accepts every text."""
     check = _FORMATS.get(name)
     if check is None:
         return True

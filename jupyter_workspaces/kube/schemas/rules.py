@@ -48,8 +48,8 @@ def registered(group: str) -> frozenset[str]:
     return _GROUPS.get(group, frozenset())
 
 
-class Judged(NamedTuple):
-    """A value whose schema has rules; `unchanged` is what an update left as it was."""
+class ValueWithRules(NamedTuple):
+    """A value whose schema has rules; `unchanged` is true if an update does not change it."""
 
     schema: dict[str, Any]
     value: Any
@@ -58,10 +58,15 @@ class Judged(NamedTuple):
     unchanged: bool
 
 
-def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause]:
-    """What the rules hold against the values of one object. What an update leaves as it was is held to transition rules only.
+def check_rules(found: Iterable[ValueWithRules], *, tolerated: bool = False) -> Iterator[Cause]:
+    """Yield the causes of the rules that the values of one object break.
 
-    `tolerated` is the rest: what the other rules hold against what an update leaves as it was.
+    Values that an update does not change must only keep transition rules (those with `oldSelf`).
+
+    Args:
+        found: the values with rules.
+        tolerated: yield instead the causes of the other rules for values that an update does not
+            change.
     """
     evaluating = None
     for schema, value, before, path, unchanged in found:
@@ -81,7 +86,7 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
                 from .expressions import evaluation
                 from .expressions.environments import EvaluationError
 
-                evaluating = evaluating or evaluation.Judge()
+                evaluating = evaluating or evaluation.RuleEvaluator()
                 try:
                     failure = evaluating.failure(rule, schema, value, old, root=path == "")
                 except EvaluationError as error:
@@ -93,7 +98,7 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
 
 
 def unchecked(schema: dict[str, Any]) -> list[str]:
-    """Rules of a schema that objects are not held to here, as they are written."""
+    """Return the rules of a schema that are not evaluated here, as they are written."""
     found = [
         rule["rule"]
         for rule in all_rules(schema)
@@ -109,7 +114,7 @@ def unchecked(schema: dict[str, Any]) -> list[str]:
 
 
 def unchecked_warning(rules: list[str]) -> str:
-    """One sentence about what `unchecked` found."""
+    """Return a warning, in one sentence, about the rules that `unchecked` returned."""
     first = " ".join(rules[0].split())
     shown = first if len(first) <= 120 else first[:120] + "…"
     many = f"{len(rules)} validation rules are" if len(rules) > 1 else "1 validation rule is"
@@ -118,7 +123,10 @@ def unchecked_warning(rules: list[str]) -> str:
         if is_installed()
         else f"install {EXTRA} to have them checked"
     )
-    return f"{many} not checked on this local cluster ({why}); objects that break them are accepted: {shown}"
+    return (
+        f"{many} not checked on this local cluster ({why}); "
+        f"objects that break them are accepted: {shown}"
+    )
 
 
 def _broken(rule: Mapping[str, Any], value: Any, path: str, message: str) -> Cause:

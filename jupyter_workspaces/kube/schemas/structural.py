@@ -1,6 +1,8 @@
-"""Structural schemas as Kubernetes applies them to custom resources: prune, default, validate. Pure functions over JSON values.
+"""Structural schemas of custom resources as in Kubernetes: prune, default, validate.
 
-Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinitions”; field notations by recording.
+All functions are pure and take JSON values. jsonschema covers neither pruning, defaults and list
+types nor Kubernetes' messages. Source: Kubernetes docs, "Extend the Kubernetes API with
+CustomResourceDefinitions"; the notation of fields was compared with a real API server.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ from jupyter_workspaces.kube.causes import (
 from . import formats
 from .expressions.checking import VALIDATIONS
 from .expressions.values import identity
-from .rules import Judged, judge
+from .rules import ValueWithRules, check_rules
 
 Schema = dict[str, Any]
 
-# What stands at the root of every object, and of one embedded in another, and is not the schema's business.
+# Fields at the root of every object, embedded or not, that the schema does not describe.
 _ROOT = ("apiVersion", "kind", "metadata")
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -53,7 +55,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def prune(schema: Schema, value: Any, *, root: bool = True) -> Any:
-    """The value without fields that the schema does not know. The value itself is not changed."""
+    """Return a copy of a value without the fields that the schema does not know."""
     if isinstance(value, dict):
         properties: Schema = schema.get("properties", {})
         additional = schema.get("additionalProperties")
@@ -75,7 +77,10 @@ def prune(schema: Schema, value: Any, *, root: bool = True) -> Any:
 
 
 def without_nulls(schema: Schema, value: Any) -> Any:
-    """The value without fields that are null and may not be: as a client says it, that means absent. The value itself is not changed."""
+    """Return a value without the fields that are null but not nullable.
+
+    A client means "absent" by such a null. Does not change the value.
+    """
     if isinstance(value, dict):
         kept = {}
         for key, held in value.items():
@@ -89,7 +94,10 @@ def without_nulls(schema: Schema, value: Any) -> Any:
 
 
 def default(schema: Schema, value: Any) -> Any:
-    """The value with absent fields set to their defaults, and nulls dropped where a default stands. The value itself is not changed."""
+    """Return a value with defaults for absent fields. Does not change the value.
+
+    A null is replaced by the default, too, if the field is not nullable.
+    """
     if isinstance(value, dict):
         filled = dict(value)
         for key, child in schema.get("properties", {}).items():
@@ -112,7 +120,7 @@ def default(schema: Schema, value: Any) -> Any:
 
 
 def _of_key(schema: Schema, key: str) -> Schema | None:
-    """The schema of what an object holds by this key; None where it says nothing of it."""
+    """Return the schema of an object's field, None if the schema does not mention it."""
     additional = schema.get("additionalProperties")
     found: Schema | None = schema.get("properties", {}).get(
         key, additional if isinstance(additional, dict) else None
@@ -121,7 +129,7 @@ def _of_key(schema: Schema, key: str) -> Schema | None:
 
 
 def unknown_fields(schema: Schema, value: Any, path: str = "", *, root: bool = True) -> list[str]:
-    """Paths of what `prune` would drop, in document order."""
+    """Return the paths of the fields that `prune` would drop, in document order."""
     return list(_unknown(schema, value, path, root))
 
 
@@ -148,12 +156,18 @@ def _unknown(schema: Schema, value: Any, path: str, root: bool) -> Iterator[str]
 
 
 def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> list[Cause]:
-    """All that the schema, and those of its CEL rules that we know, hold against the value. `old` is the value before an update.
+    """Return the causes for which a schema and its rules refuse a value.
 
-    Where a type, a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
-    that the rules, if there are any, were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
+    If a type, length, number of items, enumeration or required field is wrong, rules are not
+    evaluated, and one more cause for the field `<nil>` says so, as in a real API server.
+
+    Args:
+        schema: the structural schema.
+        value: the value.
+        path: path of the value, for the causes.
+        old: the value before an update.
     """
-    rules: list[Judged] = []
+    rules: list[ValueWithRules] = []
     causes = list(_validate(schema, value, path, old, _Seen(rules, path, patterns.Budget())))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
         if has_rules(schema):
@@ -165,31 +179,34 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
                 )
             )
         return causes
-    return causes + list(judge(rules))
+    return causes + list(check_rules(rules))
 
 
 def tolerated(schema: Schema, value: Any, old: Any) -> list[Cause]:
-    """What rules hold against parts of a valid value that an update leaves as they were: no reason to refuse it."""
-    rules: list[Judged] = []
+    """Return the causes of rules that a valid value breaks, but that an update did not change.
+
+    They are no reason to refuse the update.
+    """
+    rules: list[ValueWithRules] = []
     deque(_validate(schema, value, "", old, _Seen(rules, "", patterns.Budget())), maxlen=0)
-    return list(judge(rules, tolerated=True))
+    return list(check_rules(rules, tolerated=True))
 
 
 def has_rules(schema: Any) -> bool:
-    """Whether anything in the schema is held to rules."""
+    """Return whether a schema, or a schema within it, has rules."""
     if isinstance(schema, dict):
         return bool(schema.get(VALIDATIONS)) or any(has_rules(child) for child in schema.values())
     return isinstance(schema, list) and any(has_rules(child) for child in schema)
 
 
 class _Seen(NamedTuple):
-    """Where rules are collected on a walk, and the path in their notation, where a map's key stands in brackets.
+    """State of a walk: collected rules, and the path in their notation (map keys in brackets).
 
-    `work`: what regular expressions may still cost, for the whole object.
-    `unchanged`: within a list that an update left as it was, though of its items nobody can say which old one each was.
+    `work` is what regular expressions may still cost for the whole object. `unchanged` is true
+    within a list that an update did not change; its items cannot be matched with old ones.
     """
 
-    rules: list[Judged]
+    rules: list[ValueWithRules]
     path: str
     work: patterns.Budget
     unchanged: bool = False
@@ -200,7 +217,7 @@ class _Seen(NamedTuple):
     def collect(self, schema: Schema, value: Any, old: Any) -> None:
         if schema.get(VALIDATIONS):
             self.rules.append(
-                Judged(
+                ValueWithRules(
                     schema,
                     value,
                     old,
@@ -333,7 +350,7 @@ def _fits(schema: Schema, value: Any, work: patterns.Budget) -> bool:
 
 
 def _validate_text(schema: Schema, value: str, path: str, work: patterns.Budget) -> Iterator[Cause]:
-    """Only the first rule that is broken is told, as the API server does."""
+    """Check a text. Yields only the first cause, as the API server does."""
     if "maxLength" in schema and len(value) > schema["maxLength"]:
         yield too_long(path, schema["maxLength"])
     elif len(value) < schema.get("minLength", 0):
@@ -357,7 +374,8 @@ def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]
         yield invalid(
             path,
             value,
-            f"must be {'more than' if schema.get('exclusiveMinimum') else 'at least'} {schema['minimum']}",
+            f"must be {'more than' if schema.get('exclusiveMinimum') else 'at least'} "
+            f"{schema['minimum']}",
         )
     if "maximum" in schema and (
         value > schema["maximum"] or (schema.get("exclusiveMaximum") and value == schema["maximum"])
@@ -365,24 +383,28 @@ def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]
         yield invalid(
             path,
             value,
-            f"must be {'less than' if schema.get('exclusiveMaximum') else 'at most'} {schema['maximum']}",
+            f"must be {'less than' if schema.get('exclusiveMaximum') else 'at most'} "
+            f"{schema['maximum']}",
         )
     if schema.get("multipleOf") and value % schema["multipleOf"]:
         yield invalid(path, value, f"must be a multiple of {schema['multipleOf']}")
 
 
 def _mismatch(pattern: str, value: str, work: patterns.Budget) -> str | None:
-    """What to say of a text that does not match, or of which that cannot be found out."""
+    """Return what is wrong with a text that does not match, None if it matches."""
     try:
         return None if patterns.matches(pattern, value, work) else f"must match {pattern}"
     except patterns.PatternError as error:
         return f"must match {pattern}, but the pattern is invalid: {error}"
     except patterns.TooMuchWork:
-        return f"must match {pattern}, and this object's texts are too long to be matched here; make them shorter or the pattern simpler"
+        return (
+            f"must match {pattern}, and this object's texts are too long to be matched here; "
+            "make them shorter or the pattern simpler"
+        )
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As JSON: Python takes true for 1, JSON does not."""
+    """Compare two values as JSON: in Python `True == 1`, in JSON not."""
     return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(
         other, order="sorted"
     )

@@ -1,4 +1,9 @@
-"""The embedded cluster's own controllers: what a real cluster's control plane does for a workspace, written against the API alone."""
+"""The built-in controllers of the local cluster.
+
+They do what a real cluster's control plane does: pods of StatefulSets, scheduling, volumes of
+claims, namespaces, garbage collection, aggregated roles, tokens and certificates. Each is a client
+of the API server and works with any Kubernetes API.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +34,10 @@ __all__ = ["Signing", "run"]
 
 
 class Controller(Protocol):
-    """One of them, until cancelled."""
+    """What `run` starts and supervises."""
 
-    async def run(self) -> None: ...
+    async def run(self) -> None:
+        """Run until cancelled."""
 
 
 async def run(
@@ -52,7 +58,7 @@ async def run(
         within: The supervisor whose health includes that of the controllers.
     """
     informers = Informers(cluster)
-    make: dict[str, Callable[[], Controller]] = {
+    factories: dict[str, Callable[[], Controller]] = {
         "StatefulSets": lambda: StatefulSets(cluster, informers),
         "scheduler": lambda: Scheduler(cluster, informers),
         "claims": lambda: Claims(cluster, informers, directory / "volumes", provisioner),
@@ -61,20 +67,22 @@ async def run(
         "aggregated roles": lambda: AggregatedRoles(cluster, informers),
     }
     if signing is not None:
-        make["account tokens"] = lambda: AccountTokens(cluster, informers, signing)
-        make["root certificates"] = lambda: RootCertificates(cluster, informers, signing.authority)
+        factories["account tokens"] = lambda: AccountTokens(cluster, informers, signing)
+        factories["root certificates"] = lambda: RootCertificates(
+            cluster, informers, signing.authority
+        )
     tasks = Supervisor(log, within=within)
     tasks.include(lambda: informers.health)
     try:
-        for name, made in make.items():
-            tasks.start(name, partial(_fresh, made))
+        for name, factory in factories.items():
+            tasks.start(name, partial(_run_new, factory))
         tasks.start("expiry of events", partial(expire_events, cluster))
-        await asyncio.Event().wait()  # until it is cancelled
+        await asyncio.Event().wait()  # until cancelled
     finally:
         await tasks.stop()
         await informers.stop()
 
 
-async def _fresh(make: Callable[[], Controller]) -> None:
-    """A controller that failed is not run again, for its queue has ended; a new one lists everything."""
-    await make().run()
+async def _run_new(factory: Callable[[], Controller]) -> None:
+    """Run a new controller: one that failed cannot run again, because its queue has ended."""
+    await factory().run()

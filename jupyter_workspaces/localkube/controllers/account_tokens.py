@@ -1,4 +1,8 @@
-"""Secrets of the type `kubernetes.io/service-account-token`: they get a token of the account that they name, and go with it."""
+"""Tokens in Secrets of the type `kubernetes.io/service-account-token`.
+
+Such a Secret gets a token of the service account that it names, and is deleted with the account
+(Kubernetes docs, “Service accounts”, token Secrets).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from jupyter_workspaces.kube.reflector import Key, Reflector, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.localkube.apiserver.access.tokens import SECRET_TYPE, Keys
 
-from .informers import Informers, listed
+from .informers import Informers, wait_listed
 
 Object = dict[str, Any]
 
@@ -22,42 +26,49 @@ ACCOUNT, ACCOUNT_UID = "kubernetes.io/service-account.name", "kubernetes.io/serv
 
 @dataclass(frozen=True)
 class Signing:
-    """What makes the cluster's tokens and tells its server: the key, and the authority's certificate (PEM)."""
+    """What tokens are made with.
+
+    Attributes:
+        keys: Signs the tokens.
+        authority: Certificate of the authority of the API server (PEM).
+    """
 
     keys: Keys
     authority: str
 
 
 class AccountTokens:
-    """One task owns it: `run`."""
+    """The controller that writes tokens into Secrets."""
 
     def __init__(self, cluster: Cluster, informers: Informers, signing: Signing) -> None:
+        """Create the controller; `run` starts it."""
         self._cluster, self._signing = cluster, signing
         self._accounts = informers.of(SERVICE_ACCOUNTS)
         self._secrets = Reflector(cluster, SECRETS, field_selector=f"type={SECRET_TYPE}")
         self._queue: WorkQueue[Key] = WorkQueue("account tokens")
 
     async def run(self) -> None:
-        forget = (
+        """Run until cancelled."""
+        unsubscribe = (
             self._secrets.listen(lambda change, obj, previous: self._queue.add(key_of(obj))),
             self._accounts.listen(
                 lambda change, obj, previous: (
-                    self._look(key_of(obj)) if change != "MODIFIED" else None
+                    self._requeue(key_of(obj)) if change != "MODIFIED" else None
                 )
             ),
         )
         self._secrets.start()
         try:
-            await listed(self._accounts, self._secrets)
+            await wait_listed(self._accounts, self._secrets)
             for secret in self._secrets.items():
                 self._queue.add(key_of(secret))
             await self._queue.run(self._reconcile, workers=1)
         finally:
-            for stop in forget:
+            for stop in unsubscribe:
                 stop()
             await self._secrets.stop()
 
-    def _look(self, account: Key) -> None:
+    def _requeue(self, account: Key) -> None:
         for secret in self._secrets.items():
             if (secret["metadata"]["namespace"], _named(secret)) == account:
                 self._queue.add(key_of(secret))
@@ -67,7 +78,7 @@ class AccountTokens:
         if secret is None:
             return None
         metadata = secret["metadata"]
-        # Asked afresh: a Secret must not go because a watch has not told of its account yet.
+        # Not from the cache: a Secret must not be deleted because the watch of accounts lags.
         try:
             account = await self._cluster.get(SERVICE_ACCOUNTS, _named(secret), key[0])
         except NotFound:
@@ -82,7 +93,7 @@ class AccountTokens:
             elif (filled := self._filled(secret, account["metadata"])) != secret:
                 self._secrets.apply(await self._cluster.replace(SECRETS, filled))
         except (Conflict, NotFound):
-            return None  # changed since; the watch tells
+            return None  # changed meanwhile; its event queues it again
         return None
 
     def _filled(self, secret: Object, account: Object) -> Object:

@@ -1,4 +1,7 @@
-"""ClusterRoles with an `aggregationRule`: their rules are those of the roles that it selects."""
+"""Aggregated ClusterRoles: their rules are those of the roles that their rule selects.
+
+Source: Kubernetes docs, “Using RBAC Authorization”, aggregated ClusterRoles.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,35 @@ from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.selectors import matches
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
-from .informers import Informers, listed
+from .informers import Informers, wait_listed
 
 Object = dict[str, Any]
 
 
 class AggregatedRoles:
-    """Writes the rules down for who reads a role. The API server does not wait for it: it looks through an aggregation itself."""
+    """The controller that writes the rules of aggregated ClusterRoles.
+
+    It does so for readers of a role. The API server evaluates aggregations itself when it
+    authorizes a request, and does not wait for this controller.
+    """
 
     def __init__(self, cluster: Cluster, informers: Informers) -> None:
+        """Create the controller; `run` starts it."""
         self._cluster = cluster
         self._roles = informers.of(CLUSTER_ROLES)
         self._queue: WorkQueue[Key] = WorkQueue("aggregated roles")
 
     async def run(self) -> None:
-        stop = self._roles.listen(lambda change, obj, previous: self._look())
+        """Run until cancelled."""
+        stop = self._roles.listen(lambda change, obj, previous: self._requeue_all())
         try:
-            await listed(self._roles)
-            self._look()
+            await wait_listed(self._roles)
+            self._requeue_all()
             await self._queue.run(self._reconcile, workers=1)
         finally:
             stop()
 
-    def _look(self) -> None:
+    def _requeue_all(self) -> None:
         for role in self._roles.items():
             if role.get("aggregationRule"):
                 self._queue.add(key_of(role))

@@ -1,4 +1,8 @@
-"""Claims: each gets a folder of its own on this machine, which goes when the claim is deleted and no pod uses it any more."""
+"""Volumes of PersistentVolumeClaims: each claim gets a folder on this machine.
+
+The folder is deleted once the claim is deleted and no pod uses it any more, unless the claim's
+storage class says `reclaimPolicy: Retain`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ from .informers import (
     Informers,
     claims_of,
     finished,
-    listed,
+    wait_listed,
 )
 
 Object = dict[str, Any]
@@ -38,11 +42,12 @@ BOUND = "pv.kubernetes.io/bind-completed"
 
 
 class Claims:
-    """Binds claims to volumes, guards those in use, and clears away what was released."""
+    """The controller that provisions and binds volumes, and deletes those that were released."""
 
     def __init__(
         self, cluster: Cluster, informers: Informers, directory: Path, provisioner: str
     ) -> None:
+        """Create the controller, with folders in `directory` for the classes of `provisioner`."""
         self._cluster = cluster
         self._provisioner = provisioner
         self._directory = directory
@@ -53,14 +58,15 @@ class Claims:
         self._queue: WorkQueue[tuple[str, Key]] = WorkQueue("claims")
 
     async def run(self) -> None:
-        forget = (
+        """Run until cancelled."""
+        unsubscribe = (
             self._claims.listen(self._claim_changed),
             self._volumes.listen(self._volume_changed),
-            self._classes.listen(lambda *_: self._look_again()),
+            self._classes.listen(lambda *_: self._requeue_unbound()),
             self._pods.listen(self._pod_changed),
         )
         try:
-            await listed(self._claims, self._volumes, self._classes, self._pods)
+            await wait_listed(self._claims, self._volumes, self._classes, self._pods)
             for claim in self._claims.items():
                 self._queue.add(("claim", key_of(claim)))
             for volume in self._volumes.items():
@@ -73,7 +79,7 @@ class Claims:
                 )
             )
         finally:
-            for stop in forget:
+            for stop in unsubscribe:
                 stop()
 
     def _claim_changed(self, change: str, obj: Object, previous: Object | None) -> None:
@@ -86,13 +92,13 @@ class Claims:
         if reference := obj["spec"].get("claimRef"):
             self._queue.add(("claim", (reference["namespace"], reference["name"])))
         elif change == "ADDED":
-            self._look_again()
+            self._requeue_unbound()
 
     def _pod_changed(self, change: str, obj: Object, previous: Object | None) -> None:
         for name in claims_of(obj):
             self._queue.add(("claim", (obj["metadata"]["namespace"], name)))
 
-    def _look_again(self) -> None:
+    def _requeue_unbound(self) -> None:
         for claim in self._claims.items():
             if not _is_bound(claim):
                 self._queue.add(("claim", key_of(claim)))
@@ -115,7 +121,10 @@ class Claims:
             await self._grow(claim)
 
     async def _release(self, claim: Object) -> None:
-        """Let a deleted claim go once no pod uses it; the cache may lag, so the cluster is asked."""
+        """Remove the finalizer of a deleted claim once no pod uses it.
+
+        Pods are listed from the API server, because the cache may lag.
+        """
         metadata = claim["metadata"]
         if PROTECTION not in (metadata.get("finalizers") or ()):
             return
@@ -133,21 +142,21 @@ class Claims:
 
     async def _bind(self, claim: Object) -> None:
         spec = claim["spec"]
-        volume = self._fitting_volume(claim)
+        volume = self._matching_volume(claim)
         if volume is None and spec.get("volumeName"):
-            await self._tell(
+            await self._record_warning(
                 claim,
                 "FailedBinding",
-                f"There is no volume {spec['volumeName']} that this claim could have.",
+                f"Volume '{spec['volumeName']}' does not exist, or another claim has it.",
             )
             return
         if volume is None:
             volume = await self._provision(claim)
         if volume is not None:
-            await self._join(claim, volume)
+            await self._bind_to(claim, volume)
 
-    def _fitting_volume(self, claim: Object) -> Object | None:
-        """A volume that is meant for the claim, else the smallest free one that does."""
+    def _matching_volume(self, claim: Object) -> Object | None:
+        """Return the volume reserved for a claim, else the smallest free one that matches."""
         spec, free = claim["spec"], []
         for volume in self._volumes.items():
             reference = volume["spec"].get("claimRef")
@@ -182,7 +191,7 @@ class Claims:
         return min(marked, default="")
 
     async def _provision(self, claim: Object) -> Object | None:
-        """A new volume for a claim of our class, None (and an event) when it has to wait."""
+        """Create a volume for a claim, or record why it has to wait and return None."""
         class_name = self._class_name(claim)
         storage_class = self._classes.get(class_name)
         if storage_class is None:
@@ -190,15 +199,15 @@ class Claims:
                 ", ".join(sorted(found["metadata"]["name"] for found in self._classes.items()))
                 or "none"
             )
-            asked = (
-                f"There is no storage class {class_name!r}"
+            problem = (
+                f"Storage class '{class_name}' does not exist"
                 if class_name
-                else "The claim names no storage class, and none is the default"
+                else "The claim names no storage class, and no class is the default one"
             )
-            await self._tell(
+            await self._record_warning(
                 claim,
                 "ProvisioningFailed",
-                f"{asked}. Delete the claim and make it with one of these: {choices}.",
+                f"{problem}. Create the claim again with one of these classes: {choices}.",
             )
             return None
         if storage_class["provisioner"] != self._provisioner:
@@ -207,7 +216,7 @@ class Claims:
                 f"'{storage_class['provisioner']}'. The local cluster only creates volumes of "
                 f"'{self._provisioner}'."
             )
-            await self._tell(claim, "ExternalProvisioning", message)
+            await self._record_warning(claim, "ExternalProvisioning", message)
             return None
         if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer" and not self._is_used(
             claim
@@ -217,7 +226,7 @@ class Claims:
                 claim,
                 "Normal",
                 "WaitForFirstConsumer",
-                "Waiting for a first pod to use it.",
+                "Waiting for the first pod that uses the claim.",
                 component=COMPONENT,
             )
             return None
@@ -247,13 +256,13 @@ class Claims:
             claim,
             "Normal",
             "ProvisioningSucceeded",
-            f"Made the volume {name}.",
+            f"Created the volume {name}.",
             component=COMPONENT,
         )
         return created
 
-    async def _join(self, claim: Object, volume: Object) -> None:
-        """Write each into the other: first the volume, so that no second claim takes it."""
+    async def _bind_to(self, claim: Object, volume: Object) -> None:
+        """Bind claim and volume to each other: the volume first, so that no other claim gets it."""
         metadata, name = claim["metadata"], volume["metadata"]["name"]
         if (volume["spec"].get("claimRef") or {}).get("uid") != metadata["uid"]:
             patch: Object = {
@@ -267,7 +276,7 @@ class Claims:
             )
         self._volumes.apply(volume)
         if claim["spec"].get("volumeName") != name:
-            # A claim that named no class is told which one it got (Kubernetes does so too).
+            # A claim without a class gets the name of the default one, as in Kubernetes.
             spec = {
                 "volumeName": name,
                 "storageClassName": claim["spec"].get(
@@ -292,24 +301,24 @@ class Claims:
         )
 
     async def _check_volume(self, claim: Object) -> None:
-        """A bound claim whose volume is away: lost, if the cluster says so too."""
+        """Set a bound claim to Lost if its volume is missing in the API server as well."""
         name = claim["spec"]["volumeName"]
         try:
             await self._cluster.get(PERSISTENT_VOLUMES, name)
         except NotFound:
             await self._write_status(claim, "Lost")
-            await self._tell(
-                claim, "ClaimLost", f"The volume {name} is gone, and its files with it."
+            await self._record_warning(
+                claim, "ClaimLost", f"Volume '{name}' was deleted, and its files with it."
             )
 
     async def _grow(self, claim: Object) -> None:
-        """A larger request is granted at once: a folder has no size of its own."""
-        asked, held = (
+        """Grant a larger request immediately: a folder has no size of its own."""
+        requested, granted = (
             claim["spec"]["resources"]["requests"]["storage"],
             (claim["status"].get("capacity") or {}).get("storage", "0"),
         )
-        if parse(asked) > parse(held):
-            capacity = {"storage": asked}
+        if parse(requested) > parse(granted):
+            capacity = {"storage": requested}
             await self._cluster.patch(
                 PERSISTENT_VOLUMES, claim["spec"]["volumeName"], {"spec": {"capacity": capacity}}
             )
@@ -338,7 +347,7 @@ class Claims:
         ):
             return
         try:
-            # Files go with a volume, so the cluster is asked and not the cache.
+            # Not from the cache, because the files are deleted with the volume.
             claim = await self._cluster.get(
                 PERSISTENT_VOLUME_CLAIMS, reference["name"], reference["namespace"]
             )
@@ -359,9 +368,7 @@ class Claims:
             try:
                 await asyncio.to_thread(_remove_folder, folder)
             except OSError as error:
-                message = (
-                    f"Some files in {folder} could not be deleted: {error}. It is tried again."
-                )
+                message = f"Cannot delete all files in {folder}: {error}. This is retried."
                 await record(
                     self._cluster,
                     volume,
@@ -385,7 +392,7 @@ class Claims:
             for pod in self._pods.items()
         )
 
-    async def _tell(self, claim: Object, reason: str, message: str) -> None:
+    async def _record_warning(self, claim: Object, reason: str, message: str) -> None:
         await record(self._cluster, claim, "Warning", reason, message, component=COMPONENT)
 
 
@@ -410,7 +417,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _remove_folder(folder: Path) -> None:
-    """Delete a volume's files, read-only folders (of package caches, say) included. Raises `OSError`."""
+    """Delete a volume's files, including those in read-only folders. Raises `OSError`."""
     if not folder.exists():
         return
     try:

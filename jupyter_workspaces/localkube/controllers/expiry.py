@@ -1,4 +1,4 @@
-"""Forget events after an hour, as Kubernetes does, so that they do not fill the store."""
+"""Deletes events after an hour, as Kubernetes does, so that they do not fill the store."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from jupyter_workspaces.kube.errors import ClusterError, NotFound
 log = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=1)
-EVERY_SECONDS = 600.0
+INTERVAL_SECONDS = 600.0
 
 
 async def expire_events(cluster: Cluster) -> None:
-    """Look every ten minutes, until cancelled."""
+    """Delete old events every ten minutes, until cancelled."""
     while True:
         try:
             for event in (await cluster.list(EVENTS)).items:
                 if _age(event) > KEEP:
-                    await _forget(cluster, event)
+                    await _delete(cluster, event)
         except ClusterError as error:
-            log.warning("Old events could not be removed: %s", error)
-        await asyncio.sleep(EVERY_SECONDS)
+            log.warning("Cannot delete old events: %s", error)
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
-async def _forget(cluster: Cluster, event: dict[str, Any]) -> None:
+async def _delete(cluster: Cluster, event: dict[str, Any]) -> None:
     metadata = event["metadata"]
     try:
         await cluster.delete(

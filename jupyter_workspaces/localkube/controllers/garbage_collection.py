@@ -1,4 +1,7 @@
-"""Garbage collection: what belonged to an object that is gone goes too (Kubernetes: background, foreground and orphan)."""
+"""Garbage collection: deletes objects whose owners are gone.
+
+Implements background, foreground and orphan deletion (Kubernetes docs, “Garbage Collection”).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.reflector import Listener
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
-from .discovery import served
+from .discovery import served_resources
 from .informers import Informers
 
 log = logging.getLogger(__name__)
@@ -27,13 +30,13 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-SETTLE_SECONDS = 0.3
+WATCH_DELAY_SECONDS = 0.3
 IGNORED = {EVENTS, LEASES}
-DISCOVER_SECONDS = 600.0
+DISCOVERY_SECONDS = 600.0
 
 
 class Item(NamedTuple):
-    """One object of the cluster."""
+    """Identifies one object of the cluster."""
 
     resource: Resource
     namespace: str
@@ -41,9 +44,10 @@ class Item(NamedTuple):
 
 
 class GarbageCollector:
-    """Watches every resource there is, and knows by owner's uid what depends on it: no search is ever made."""
+    """The garbage collector. It watches all resources and indexes dependents by owner uid."""
 
     def __init__(self, cluster: Cluster, informers: Informers) -> None:
+        """Create the garbage collector; `run` starts it."""
         self._cluster = cluster
         self._informers = informers
         self._definitions = informers.of(CUSTOM_RESOURCE_DEFINITIONS)
@@ -55,7 +59,8 @@ class GarbageCollector:
         self._queue: WorkQueue[Item] = WorkQueue("garbage collector")
 
     async def run(self) -> None:
-        forget = self._definitions.listen(lambda *_: self._discover.set())
+        """Run until cancelled."""
+        unsubscribe = self._definitions.listen(lambda *_: self._discover.set())
         tasks = [
             asyncio.create_task(self._keep_discovering(), name="discovery"),
             asyncio.create_task(self._queue.run(self._reconcile), name="garbage collector"),
@@ -63,21 +68,23 @@ class GarbageCollector:
         try:
             await asyncio.gather(*tasks)  # the first that fails ends both, and propagates
         finally:
-            forget()
+            unsubscribe()
             await ended(tasks)
             for stop in self._watched.values():
                 stop()
 
     async def _keep_discovering(self) -> None:
-        """Watch what the cluster serves, also what a new CRD adds."""
+        """Watch all resources that the cluster serves, including those of new CRDs."""
         while True:
             self._discover.clear()
             try:
                 found = {
-                    resource for resource in await served(self._cluster) if resource not in IGNORED
+                    resource
+                    for resource in await served_resources(self._cluster)
+                    if resource not in IGNORED
                 }
             except ClusterError as error:
-                log.warning("The cluster's resources could not be listed: %s", error)
+                log.warning("Cannot list the resources of the cluster: %s", error)
                 await asyncio.sleep(1)
                 continue
             for resource in self._watched.keys() - found:
@@ -85,8 +92,8 @@ class GarbageCollector:
                 await self._informers.drop(resource)
             for resource in found - self._watched.keys():
                 self._watch(resource)
-            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
-            timer = asyncio.get_running_loop().call_later(DISCOVER_SECONDS, self._discover.set)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation at the time of the event.
+            timer = asyncio.get_running_loop().call_later(DISCOVERY_SECONDS, self._discover.set)
             try:
                 await self._discover.wait()
             finally:
@@ -116,7 +123,7 @@ class GarbageCollector:
                     self._dependents.setdefault(owner["uid"], set()).add(item)
                 if _owners(obj) != _owners(previous or {}) or _is_ending(obj):
                     self._queue.add(item)
-            for owner in _owners(obj):  # one that is deleted in the foreground waits for this
+            for owner in _owners(obj):  # may wait for this in foreground deletion
                 if change == "DELETED" and owner["uid"] in self._uids:
                     self._queue.add(self._uids[owner["uid"]])
 
@@ -143,27 +150,30 @@ class GarbageCollector:
         finalizers = obj["metadata"].get("finalizers") or ()
         if obj["metadata"].get("deletionTimestamp"):
             if (ORPHAN in finalizers or FOREGROUND in finalizers) and (
-                wait := self._settling(obj)
+                wait := self._watch_delay(obj)
             ) > 0:
                 return wait
             if ORPHAN in finalizers:
-                return await self._set_free(item, obj)
+                return await self._orphan_dependents(item, obj)
             if FOREGROUND in finalizers:
                 return await self._delete_dependents(item, obj)
             return None
         return await self._check_owners(item, obj)
 
-    def _settling(self, obj: Object) -> float:
-        """Seconds until the watches can be trusted to have told of all that the owner has: each resource has a watch of its own."""
+    def _watch_delay(self, obj: Object) -> float:
+        """Return the seconds until the watches are expected to have reported all dependents.
+
+        Each resource has a watch of its own, so events of owner and dependents are not ordered.
+        """
         now = asyncio.get_running_loop().time()
         began = self._ending.setdefault(obj["metadata"]["uid"], now)
         if not all(self._informers.of(resource).ready for resource in self._watched):
-            return SETTLE_SECONDS
-        return began + SETTLE_SECONDS - now
+            return WATCH_DELAY_SECONDS
+        return began + WATCH_DELAY_SECONDS - now
 
     async def _check_owners(self, item: Item, obj: Object) -> float | None:
-        """Delete an object all of whose owners are gone; forget those that are gone when others are left."""
-        lasting, gone, blocking = [], [], []
+        """Delete an object without remaining owners, or remove references to deleted owners."""
+        remaining, gone, blocking = [], [], []
         for owner in _owners(obj):
             held = await self._owner(item, owner)
             if held is None:
@@ -173,12 +183,12 @@ class GarbageCollector:
             ):
                 blocking.append(owner)
             else:
-                lasting.append(owner)
-        if lasting:
+                remaining.append(owner)
+        if remaining:
             if gone or blocking:
                 patch = {
                     "metadata": {
-                        "ownerReferences": lasting,
+                        "ownerReferences": remaining,
                         "resourceVersion": obj["metadata"]["resourceVersion"],
                     }
                 }
@@ -188,7 +198,11 @@ class GarbageCollector:
         return None
 
     async def _owner(self, item: Item, owner: Object) -> Object | None:
-        """An owner as the cluster has it, None when that very one is gone. Raises `ClusterError` when its kind is not known."""
+        """Return an owner; None if it was deleted, also if another object has its name.
+
+        Raises:
+            ClusterError: The cluster does not serve its kind.
+        """
         known = self._uids.get(owner["uid"])
         if (
             known is not None
@@ -207,15 +221,16 @@ class GarbageCollector:
         )
         if resource is None:
             raise ClusterError(
-                f"{item.name} is owned by a {owner['kind']} ({owner['apiVersion']}), which this cluster does not serve"
+                f"The owner of {item.name} is a {owner['kind']} ({owner['apiVersion']}), which "
+                "this cluster does not serve"
             )
         if resource.namespaced and not item.namespace:
-            # An owner that cannot be: where it would live is not told. Nothing is deleted for want of it.
+            # The owner's namespace is not known, so its absence cannot be determined.
             raise ClusterError(
-                f"{item.name} belongs to no namespace, but is owned by a {owner['kind']}, which lives in one"
+                f"{item.name} has no namespace, but its owner is a {owner['kind']}, which has one"
             )
         try:
-            # A cache may not know yet what was made a moment ago; what is deleted here does not come back.
+            # Not from the cache, which may lag: a deletion cannot be undone.
             held = await self._cluster.get(
                 resource, owner["name"], item.namespace if resource.namespaced else None
             )
@@ -223,8 +238,8 @@ class GarbageCollector:
             return None
         return held if held["metadata"]["uid"] == owner["uid"] else None
 
-    async def _set_free(self, item: Item, obj: Object) -> float | None:
-        """The owner goes, what it owned stays: take its reference from each."""
+    async def _orphan_dependents(self, item: Item, obj: Object) -> float | None:
+        """Remove the owner's references from its dependents, then its finalizer `orphan`."""
         uid = obj["metadata"]["uid"]
         for dependent in list(self._dependents.get(uid, ())):
             held = self._get(dependent)
@@ -243,17 +258,17 @@ class GarbageCollector:
         return None
 
     async def _delete_dependents(self, item: Item, obj: Object) -> float | None:
-        """The owner goes last: delete what it owns, and let it go when nothing is left that holds it up."""
-        uid, holding = obj["metadata"]["uid"], False
+        """Delete dependents, then remove the owner's finalizer once none blocks its deletion."""
+        uid, blocked = obj["metadata"]["uid"], False
         for dependent in list(self._dependents.get(uid, ())):
             held = self._get(dependent)
             if held is None:
                 continue
             self._queue.add(dependent)
-            holding |= any(
+            blocked |= any(
                 owner["uid"] == uid and owner.get("blockOwnerDeletion") for owner in _owners(held)
             )
-        if not holding:
+        if not blocked:
             await self._remove_finalizer(item, obj, FOREGROUND)
         return None
 
@@ -276,7 +291,7 @@ class GarbageCollector:
             return
 
     async def _delete(self, item: Item, obj: Object, propagation: str) -> None:
-        # A finalizer on the dependent says how its own dependents are to be treated.
+        # A finalizer of the dependent decides about its own dependents.
         if ORPHAN in (obj["metadata"].get("finalizers") or ()):
             propagation = "Orphan"
         metadata = obj["metadata"]

@@ -1,4 +1,4 @@
-"""One reflector a resource, shared by all built-in controllers."""
+"""Reflectors that all built-in controllers share, and helpers to read the objects in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
@@ -16,13 +16,15 @@ Object = dict[str, Any]
 
 
 class Informers:
-    """Reflectors by resource, started when first asked for and stopped together."""
+    """One reflector for each resource, started at its first use and stopped with the others."""
 
     def __init__(self, cluster: Cluster) -> None:
+        """Create reflectors of this cluster on demand."""
         self._cluster = cluster
         self._reflectors: dict[Resource, Reflector] = {}
 
     def of(self, resource: Resource) -> Reflector:
+        """Return the reflector of a resource, which is started if it is new."""
         reflector = self._reflectors.get(resource)
         if reflector is None:
             reflector = self._reflectors[resource] = Reflector(self._cluster, resource)
@@ -30,33 +32,34 @@ class Informers:
         return reflector
 
     async def drop(self, resource: Resource) -> None:
-        """Stop watching a resource that is no longer served."""
+        """Stop the reflector of a resource that is no longer served."""
         reflector = self._reflectors.pop(resource, None)
         if reflector is not None:
             await reflector.stop()
 
     @property
-    def health(self) -> list[Health]:
-        """Health of each reflector's task."""
+    def health(self) -> list[TaskHealth]:
+        """Health of the tasks of all reflectors."""
         return [health for reflector in self._reflectors.values() for health in reflector.health]
 
     async def stop(self) -> None:
+        """Stop all reflectors."""
         reflectors, self._reflectors = list(self._reflectors.values()), {}
         await asyncio.gather(*(reflector.stop() for reflector in reflectors))
 
 
-async def listed(*reflectors: Reflector) -> None:
-    """Return once all are filled, however long the server is away."""
+async def wait_listed(*reflectors: Reflector) -> None:
+    """Wait until all reflectors have listed their objects, however long the server is down."""
     for reflector in reflectors:
         while not reflector.ready:
             try:
                 await reflector.synced(60)
             except (ClusterError, TimeoutError):
-                continue  # the reflector tells of each fault itself, and tries on
+                continue  # the reflector logs its errors and retries
 
 
 def controller_of(obj: Object) -> Object | None:
-    """The owner reference that manages an object."""
+    """Return the owner reference of the controller that manages an object."""
     return next(
         (
             owner
@@ -68,18 +71,19 @@ def controller_of(obj: Object) -> Object | None:
 
 
 def claims_of(pod: Object) -> Iterator[str]:
-    """Names of the claims that a pod mounts."""
+    """Yield the names of the claims in a pod's volumes."""
     for volume in pod["spec"].get("volumes") or ():
         if claim := volume.get("persistentVolumeClaim"):
             yield claim["claimName"]
 
 
 def finished(pod: Object) -> bool:
-    """Whether a pod has ended for good."""
+    """Return whether a pod has reached a final phase."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def condition(obj: Object, name: str) -> Object | None:
+    """Return the condition of a type; None if an object does not have it."""
     return next(
         (
             found
@@ -91,6 +95,6 @@ def condition(obj: Object, name: str) -> Object | None:
 
 
 def ready(obj: Object) -> bool:
-    """Whether the condition Ready (of a pod, a node) is true."""
+    """Return whether the condition Ready of a pod or node is true."""
     found = condition(obj, "Ready")
     return found is not None and found["status"] == "True"

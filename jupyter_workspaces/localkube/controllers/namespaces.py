@@ -1,4 +1,8 @@
-"""Namespaces: each gets its service account, and one that is deleted is emptied before it goes."""
+"""Namespaces: each gets the service account `default`, and is emptied when it is deleted.
+
+Source: Kubernetes docs, “Namespaces” and “Finalizers”; conditions as the namespace controller
+writes them.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +27,26 @@ from jupyter_workspaces.kube.errors import (
 from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
-from .discovery import served
-from .informers import Informers, listed
+from .discovery import served_resources
+from .informers import Informers, wait_listed
 
 Object = dict[str, Any]
 
-LOOK_AGAIN_SECONDS = 0.5
-PAGE = 500
+RETRY_SECONDS = 0.5
+PAGE_SIZE = 500
 ACCOUNT = "default"
 
 
 @dataclass
-class Left:
-    """What an ending namespace still holds: counts by resource and by finalizer, and what could not be looked at or deleted."""
+class RemainingContent:
+    """What a namespace that is being deleted still contains.
+
+    Attributes:
+        content: Number of objects by resource.
+        finalizers: Number of objects by finalizer.
+        undiscovered: Why the resources of the cluster are not known; empty if they are.
+        failures: Resources that could not be listed or deleted, with the error.
+    """
 
     content: dict[str, int] = field(default_factory=dict)
     finalizers: dict[str, int] = field(default_factory=dict)
@@ -43,73 +54,81 @@ class Left:
     failures: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
+        """Return whether the namespace cannot be removed yet."""
         return bool(self.content or self.undiscovered or self.failures)
 
     def conditions(self) -> list[tuple[str, bool, str, str]]:
-        """Type, whether something is amiss, reason and message of each condition that Kubernetes gives such a namespace."""
+        """Return the conditions that Kubernetes gives such a namespace.
+
+        Each is a tuple of type, whether there is a problem, reason and message.
+        """
         content = ", ".join(f"{name}: {count}" for name, count in sorted(self.content.items()))
         finalizers = ", ".join(
             f"{name} in {count}" for name, count in sorted(self.finalizers.items())
         )
         return [
-            _told(
+            _condition(
                 "NamespaceDeletionDiscoveryFailure",
                 ("DiscoveryFailed", self.undiscovered),
-                ("ResourcesDiscovered", "all kinds of resources are known"),
+                ("ResourcesDiscovered", "all resources are known"),
             ),
-            _told(
+            _condition(
                 "NamespaceDeletionGroupVersionParsingFailure",
                 ("", ""),
-                ("ParsedGroupVersions", "all groups and versions can be read"),
+                ("ParsedGroupVersions", "all groups and versions are valid"),
             ),
-            _told(
+            _condition(
                 "NamespaceDeletionContentFailure",
                 ("ContentDeletionFailed", "; ".join(self.failures)),
-                ("ContentDeleted", "all content is deleted, or marked for it"),
+                ("ContentDeleted", "all content is deleted or being deleted"),
             ),
-            _told(
+            _condition(
                 "NamespaceContentRemaining",
-                ("SomeResourcesRemain", f"still there: {content}" if content else ""),
-                ("ContentRemoved", "nothing is left in it"),
+                ("SomeResourcesRemain", f"remaining objects: {content}" if content else ""),
+                ("ContentRemoved", "no objects remain"),
             ),
-            _told(
+            _condition(
                 "NamespaceFinalizersRemaining",
                 (
                     "SomeFinalizersRemain",
-                    f"finalizers hold objects: {finalizers}" if finalizers else "",
+                    f"objects with finalizers remain: {finalizers}" if finalizers else "",
                 ),
-                ("ContentHasNoFinalizers", "no finalizer holds an object"),
+                ("ContentHasNoFinalizers", "no objects with finalizers remain"),
             ),
         ]
 
 
-def _told(kind: str, amiss: tuple[str, str], well: tuple[str, str]) -> tuple[str, bool, str, str]:
-    return (kind, True, *amiss) if amiss[1] else (kind, False, *well)
+def _condition(
+    kind: str, problem: tuple[str, str], fine: tuple[str, str]
+) -> tuple[str, bool, str, str]:
+    return (kind, True, *problem) if problem[1] else (kind, False, *fine)
 
 
 class Namespaces:
-    """Keeps the account `default` in each namespace, and ends namespaces."""
+    """The controller that creates default service accounts and deletes namespaces."""
 
     def __init__(self, cluster: Cluster, informers: Informers) -> None:
+        """Create the controller; `run` starts it."""
         self._cluster = cluster
         self._namespaces = informers.of(NAMESPACES)
         self._accounts = informers.of(SERVICE_ACCOUNTS)
         self._queue: WorkQueue[Key] = WorkQueue("namespaces")
 
     async def run(self) -> None:
-        forget = (
+        """Run until cancelled."""
+        unsubscribe = (
             self._namespaces.listen(lambda change, obj, previous: self._queue.add(key_of(obj))),
             self._accounts.listen(
                 lambda change, obj, previous: self._queue.add(("", obj["metadata"]["namespace"]))
             ),
         )
         try:
-            await listed(self._namespaces, self._accounts)
+            await wait_listed(self._namespaces, self._accounts)
             for namespace in self._namespaces.items():
                 self._queue.add(key_of(namespace))
             await self._queue.run(self._reconcile, workers=2)
         finally:
-            for stop in forget:
+            for stop in unsubscribe:
                 stop()
 
     async def _reconcile(self, key: Key) -> float | None:
@@ -124,31 +143,36 @@ class Namespaces:
             try:
                 self._accounts.apply(await self._cluster.create(SERVICE_ACCOUNTS, account, name))
             except (AlreadyExists, Forbidden, NotFound):
-                return None  # made, or the namespace is going, since we looked
+                return None  # created meanwhile, or the namespace is being deleted
         return None
 
     async def _end(self, namespace: Object) -> float | None:
-        """Empty it and let it go. In how many seconds to look again when something is still there."""
+        """Delete the content of a namespace, then the namespace.
+
+        Returns the seconds until the next attempt while content remains.
+        """
         name = namespace["metadata"]["name"]
         if "kubernetes" not in (namespace["spec"].get("finalizers") or ()):
             return None
-        left = Left()
+        left = RemainingContent()
         try:
             resources = [
-                resource for resource in await served(self._cluster) if resource.namespaced
+                resource
+                for resource in await served_resources(self._cluster)
+                if resource.namespaced
             ]
         except ClusterError as error:
             resources, left.undiscovered = [], str(error)
-        # Programs first: as long as they run they may need what else there is.
+        # Pods first: they may need other objects as long as they run.
         for batch in (
-            [one for one in resources if one == PODS],
-            [one for one in resources if one != PODS],
+            [resource for resource in resources if resource == PODS],
+            [resource for resource in resources if resource != PODS],
         ):
             if not left:
                 await self._empty(name, batch, left)
-        await self._say(namespace, left)
+        await self._write_conditions(namespace, left)
         if left:
-            return LOOK_AGAIN_SECONDS
+            return RETRY_SECONDS
         kept = [held for held in namespace["spec"]["finalizers"] if held != "kubernetes"]
         body = {
             "apiVersion": "v1",
@@ -162,7 +186,9 @@ class Namespaces:
             return None
         return None
 
-    async def _empty(self, name: str, resources: Sequence[Resource], left: Left) -> None:
+    async def _empty(
+        self, name: str, resources: Sequence[Resource], left: RemainingContent
+    ) -> None:
         for resource in resources:
             try:
                 if not (await self._list(resource, name, 1))["items"]:
@@ -172,15 +198,17 @@ class Namespaces:
                     resource.path(name),
                     body={"kind": "DeleteOptions", "apiVersion": "v1"},
                 )
-                remaining = await self._list(resource, name, PAGE)
+                remaining = await self._list(resource, name, PAGE_SIZE)
             except ClusterError as error:
                 left.failures.append(f"{resource.plural} ({error})")
                 continue
             items = remaining["items"]
             if not items:
                 continue
-            called = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-            left.content[called] = len(items) + remaining["metadata"].get("remainingItemCount", 0)
+            full_name = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+            left.content[full_name] = len(items) + remaining["metadata"].get(
+                "remainingItemCount", 0
+            )
             for finalizer in (
                 held for item in items for held in item["metadata"].get("finalizers") or ()
             ):
@@ -189,14 +217,17 @@ class Namespaces:
     async def _list(self, resource: Resource, namespace: str, limit: int) -> Object:
         return await self._cluster.raw("GET", resource.path(namespace), query={"limit": str(limit)})
 
-    async def _say(self, namespace: Object, left: Left) -> None:
-        """Conditions keep the time since when they are as they are; nothing is said of a namespace that goes at once."""
+    async def _write_conditions(self, namespace: Object, left: RemainingContent) -> None:
+        """Update the conditions of a namespace, keeping the times of those that did not change.
+
+        A namespace that is removed at the first attempt gets none.
+        """
         held = {one["type"]: one for one in (namespace.get("status") or {}).get("conditions") or ()}
         if not left and not held:
             return
         conditions = dict(held)
-        for kind, amiss, reason, message in left.conditions():
-            value, known = "True" if amiss else "False", held.get(kind, {})
+        for kind, problem, reason, message in left.conditions():
+            value, known = "True" if problem else "False", held.get(kind, {})
             since = known.get("lastTransitionTime") if known.get("status") == value else None
             now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             conditions[kind] = {

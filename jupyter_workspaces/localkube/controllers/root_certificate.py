@@ -1,4 +1,4 @@
-"""The config map `kube-root-ca.crt` in each namespace: by it, programs in pods know the API server."""
+"""The ConfigMap `kube-root-ca.crt` in each namespace, by which pods verify the API server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jupyter_workspaces.kube.errors import AlreadyExists, Forbidden, NotFound
 from jupyter_workspaces.kube.reflector import Key, Reflector, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
-from .informers import Informers, listed
+from .informers import Informers, wait_listed
 
 Object = dict[str, Any]
 
@@ -18,9 +18,10 @@ NAME = "kube-root-ca.crt"
 
 
 class RootCertificates:
-    """Keeps the authority's certificate in every namespace, and true. One task owns it: `run`."""
+    """The controller that keeps the authority's certificate in every namespace."""
 
     def __init__(self, cluster: Cluster, informers: Informers, authority: str) -> None:
+        """Create the controller for the certificate `authority` (PEM); `run` starts it."""
         self._cluster = cluster
         self._data = {"ca.crt": authority}
         self._namespaces = informers.of(NAMESPACES)
@@ -28,7 +29,8 @@ class RootCertificates:
         self._queue: WorkQueue[Key] = WorkQueue("root certificates")
 
     async def run(self) -> None:
-        forget = (
+        """Run until cancelled."""
+        unsubscribe = (
             self._namespaces.listen(lambda change, obj, previous: self._queue.add(key_of(obj))),
             self._maps.listen(
                 lambda change, obj, previous: self._queue.add(("", obj["metadata"]["namespace"]))
@@ -36,12 +38,12 @@ class RootCertificates:
         )
         self._maps.start()
         try:
-            await listed(self._namespaces, self._maps)
+            await wait_listed(self._namespaces, self._maps)
             for namespace in self._namespaces.items():
                 self._queue.add(key_of(namespace))
             await self._queue.run(self._reconcile, workers=1)
         finally:
-            for stop in forget:
+            for stop in unsubscribe:
                 stop()
             await self._maps.stop()
 
@@ -64,5 +66,5 @@ class RootCertificates:
                     await self._cluster.replace(CONFIG_MAPS, {**held, "data": self._data})
                 )
         except (AlreadyExists, Forbidden, NotFound):
-            return None  # made, or the namespace is going, since we looked
+            return None  # created meanwhile, or the namespace is being deleted
         return None

@@ -1,4 +1,4 @@
-"""Gives each new pod its node, or tells why none fits."""
+"""Scheduler: assigns each new pod to a node, or explains in its status why none fits."""
 
 from __future__ import annotations
 
@@ -12,59 +12,61 @@ from jupyter_workspaces.kube.event_recorder import record
 from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
-from .fitting import why_not
 from .informers import (
     Informers,
     condition,
     finished,
-    listed,
     ready,
+    wait_listed,
 )
+from .node_fit import unschedulable_reason
 
 Object = dict[str, Any]
 
 NAME = "default-scheduler"
-LOOK_AGAIN_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 
 class Scheduler:
-    """One worker: two pods must not take the same GPU."""
+    """The scheduler. It has one worker, so that two pods cannot get the same GPU."""
 
     def __init__(self, cluster: Cluster, informers: Informers) -> None:
+        """Create the scheduler; `run` starts it."""
         self._cluster = cluster
         self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
         self._queue: WorkQueue[Key] = WorkQueue("scheduler")
 
     async def run(self) -> None:
-        forget = (self._pods.listen(self._pod_changed), self._nodes.listen(self._node_changed))
+        """Run until cancelled."""
+        unsubscribe = (self._pods.listen(self._pod_changed), self._nodes.listen(self._node_changed))
         try:
-            await listed(self._pods, self._nodes)
-            self._look_again()
+            await wait_listed(self._pods, self._nodes)
+            self._requeue_pending()
             await self._queue.run(self._reconcile, workers=1)
         finally:
-            for stop in forget:
+            for stop in unsubscribe:
                 stop()
 
     def _pod_changed(self, change: str, obj: Object, previous: Object | None) -> None:
         if change == "DELETED" or finished(obj):
-            self._look_again()
-        elif _waits(obj):
+            self._requeue_pending()
+        elif _is_pending(obj):
             self._queue.add(key_of(obj))
 
     def _node_changed(self, change: str, obj: Object, previous: Object | None) -> None:
-        # A node reports every few seconds; only what decides about pods is worth another look at them.
-        if previous is None or _deciding(obj) != _deciding(previous):
-            self._look_again()
+        # Nodes report often; only changes that matter for scheduling requeue the pods.
+        if previous is None or _scheduling_facts(obj) != _scheduling_facts(previous):
+            self._requeue_pending()
 
-    def _look_again(self) -> None:
+    def _requeue_pending(self) -> None:
         for pod in self._pods.items():
-            if _waits(pod):
+            if _is_pending(pod):
                 self._queue.add(key_of(pod))
 
     async def _reconcile(self, key: Key) -> float | None:
         pod = self._pods.get(key[1], key[0])
-        if pod is None or not _waits(pod):
+        if pod is None or not _is_pending(pod):
             return None
         reasons = []
         for node in sorted(self._nodes.items(), key=lambda found: str(found["metadata"]["name"])):
@@ -77,13 +79,13 @@ class Scheduler:
                 for other in self._pods.items()
                 if other["spec"].get("nodeName") == name and not finished(other)
             ]
-            reason = why_not(pod, node, others)
+            reason = unschedulable_reason(pod, node, others)
             if reason is None:
                 await self._bind(pod, name)
                 return None
             reasons.append(reason)
         await self._explain(pod, "; ".join(reasons) or "the local cluster has no node yet")
-        return LOOK_AGAIN_SECONDS
+        return RETRY_SECONDS
 
     async def _bind(self, pod: Object, node: str) -> None:
         metadata = pod["metadata"]
@@ -91,18 +93,18 @@ class Scheduler:
         try:
             bound = await self._cluster.patch(PODS, metadata["name"], patch, metadata["namespace"])
         except (NotFound, Conflict):
-            return  # gone, or another one of that name; its own event brings that back
+            return  # deleted or replaced; the event of a new pod queues it
         self._pods.apply(bound)
         message = f"Assigned {metadata['namespace']}/{metadata['name']} to {node}"
         await record(self._cluster, pod, "Normal", "Scheduled", message, component=NAME)
 
     async def _explain(self, pod: Object, reason: str) -> None:
-        message = f"The pod cannot be placed: {reason}."
+        message = f"The pod cannot be scheduled: {reason}."
         known = condition(pod, "PodScheduled")
         if known is not None and known["status"] == "False" and known.get("message") == message:
             return
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        stands = {
+        unschedulable = {
             "type": "PodScheduled",
             "status": "False",
             "reason": "Unschedulable",
@@ -117,7 +119,7 @@ class Scheduler:
         metadata = pod["metadata"]
         patch = {
             "metadata": {"resourceVersion": metadata["resourceVersion"]},
-            "status": {"phase": "Pending", "conditions": [*others, stands]},
+            "status": {"phase": "Pending", "conditions": [*others, unschedulable]},
         }
         try:
             self._pods.apply(
@@ -130,7 +132,7 @@ class Scheduler:
         await record(self._cluster, pod, "Warning", "FailedScheduling", message, component=NAME)
 
 
-def _waits(pod: Object) -> bool:
+def _is_pending(pod: Object) -> bool:
     spec, metadata = pod["spec"], pod["metadata"]
     ours = spec.get("schedulerName", NAME) == NAME
     return (
@@ -142,7 +144,7 @@ def _waits(pod: Object) -> bool:
     )
 
 
-def _deciding(node: Object) -> tuple[Any, ...]:
+def _scheduling_facts(node: Object) -> tuple[Any, ...]:
     spec, status = node.get("spec") or {}, node.get("status") or {}
     return (
         ready(node),

@@ -1,4 +1,8 @@
-"""Stateful sets: pods with stable names and claims, made in order, replaced when they fail or their template changes."""
+"""StatefulSets: pods with stable names and claims.
+
+Pods are created in order, and replaced when they end or their template changes (Kubernetes docs,
+“StatefulSets”).
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,8 @@ from .informers import (
     Informers,
     controller_of,
     finished,
-    listed,
     ready,
+    wait_listed,
 )
 
 Object = dict[str, Any]
@@ -41,9 +45,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 
 
 class StatefulSets:
-    """Makes of every StatefulSet its pods. A pod that ended is made again after 1 s, 2 s, … 300 s, until one was ready."""
+    """The controller that creates the pods of StatefulSets.
+
+    A pod that ended is created again after 1 s, 2 s, … 300 s; a pod that gets ready resets this
+    backoff.
+    """
 
     def __init__(self, cluster: Cluster, informers: Informers) -> None:
+        """Create the controller; `run` starts it."""
         self._cluster = cluster
         self._sets = informers.of(STATEFUL_SETS)
         self._pods = informers.of(PODS)
@@ -52,16 +61,17 @@ class StatefulSets:
         self._ended: dict[tuple[str, int], tuple[int, float]] = {}
 
     async def run(self) -> None:
-        forget = (self._sets.listen(self._set_changed), self._pods.listen(self._pod_changed))
+        """Run until cancelled."""
+        unsubscribe = (self._sets.listen(self._set_changed), self._pods.listen(self._pod_changed))
         try:
             for pod in self._pods.items():
                 self._index(pod)
-            await listed(self._sets, self._pods)
+            await wait_listed(self._sets, self._pods)
             for found in self._sets.items():
                 self._queue.add(key_of(found))
             await self._queue.run(self._reconcile)
         finally:
-            for stop in forget:
+            for stop in unsubscribe:
                 stop()
 
     def _set_changed(self, change: str, obj: Object, previous: Object | None) -> None:
@@ -100,20 +110,20 @@ class StatefulSets:
             return None
         pods = await self._owned(found)
         await self._scale_down(found, pods)
-        pause = await self._bring_up(found, pods)
-        await self._roll(found, pods)
+        pause = await self._scale_up(found, pods)
+        await self._update_pods(found, pods)
         await self._write_status(found, pods)
         return pause
 
     async def _owned(self, found: Object) -> dict[int, Object]:
-        """The set's pods by ordinal, those taken in that lost their owner."""
+        """Return the set's pods by ordinal, adopting matching pods without an owner."""
         metadata = found["metadata"]
         pods = {}
         for namespace, name in sorted(self._of_set.get(metadata["uid"], ())):
             pod, ordinal = self._pods.get(name, namespace), _ordinal(found, name)
             if pod is not None and ordinal is not None:
                 pods[ordinal] = pod
-        for ordinal in _wanted(found):
+        for ordinal in _ordinals(found):
             pod = self._pods.get(f"{metadata['name']}-{ordinal}", metadata["namespace"])
             if (
                 ordinal not in pods
@@ -134,11 +144,14 @@ class StatefulSets:
                 self._pods.apply(pods[ordinal])
         return pods
 
-    async def _bring_up(self, found: Object, pods: dict[int, Object]) -> float | None:
-        """Make what is missing, in order, and clear away what ended. In how many seconds one may be made again that ended."""
+    async def _scale_up(self, found: Object, pods: dict[int, Object]) -> float | None:
+        """Create missing pods in order and delete those that ended.
+
+        Returns the seconds until the backoff of a pod that ended is over.
+        """
         ordered = found["spec"].get("podManagementPolicy") != "Parallel"
         pause: float | None = None
-        for ordinal in _wanted(found):
+        for ordinal in _ordinals(found):
             pod, key = pods.get(ordinal), (found["metadata"]["uid"], ordinal)
             if pod is not None and ready(pod):
                 self._ended.pop(key, None)
@@ -163,9 +176,11 @@ class StatefulSets:
         return pause
 
     async def _scale_down(self, found: Object, pods: dict[int, Object]) -> None:
-        """Remove what is not wanted any more, the highest first."""
+        """Delete pods beyond the number of replicas, the highest ordinal first."""
         unwanted = [
-            pods[ordinal] for ordinal in sorted(pods, reverse=True) if ordinal not in _wanted(found)
+            pods[ordinal]
+            for ordinal in sorted(pods, reverse=True)
+            if ordinal not in _ordinals(found)
         ]
         if found["spec"].get("podManagementPolicy") != "Parallel":
             unwanted = unwanted[:1]
@@ -177,14 +192,14 @@ class StatefulSets:
                 ) == "Delete":
                     await self._delete_claims(found, pod)
 
-    async def _roll(self, found: Object, pods: dict[int, Object]) -> None:
-        """Replace a pod of an older template, the highest first, while all others are ready.
+    async def _update_pods(self, found: Object, pods: dict[int, Object]) -> None:
+        """Replace a pod of an older template, the highest ordinal first, while all are ready.
 
-        One that is not ready goes before: it may never get so, and nothing is lost by it.
+        Pods that are not ready are replaced first: they may never get ready otherwise.
         """
         strategy = found["spec"].get("updateStrategy") or {}
         partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
-        wanted = [pods.get(ordinal) for ordinal in _wanted(found)]
+        wanted = [pods.get(ordinal) for ordinal in _ordinals(found)]
         old = [
             pods[ordinal]
             for ordinal in sorted(pods, reverse=True)
@@ -217,7 +232,7 @@ class StatefulSets:
             if owner is not None and owner["uid"] == found["metadata"]["uid"]:
                 self._pods.apply(held)
                 return held
-            raise Conflict(f"pod {name} exists already and belongs to something else") from None
+            raise Conflict(f"pod {name} exists already and has another owner") from None
         except (Conflict, Unreachable):
             raise
         except ClusterError as error:
@@ -226,7 +241,7 @@ class StatefulSets:
                 found,
                 "Warning",
                 "FailedCreate",
-                f"Pod {name} could not be made: {error}",
+                f"Cannot create pod {name}: {error}",
                 component=COMPONENT,
             )
             raise
@@ -236,7 +251,7 @@ class StatefulSets:
             found,
             "Normal",
             "SuccessfulCreate",
-            f"Made pod {name}",
+            f"Created pod {name}",
             component=COMPONENT,
         )
         return created
@@ -299,7 +314,7 @@ _ORDINAL = re.compile(r"(.+)-(\d+)")
 
 
 def revision(found: Object) -> str:
-    """The name of a template's version, fit for a label."""
+    """Return the name of a set's template revision, which is valid as a label."""
     digest = hashlib.sha256(
         json.dumps(found["spec"]["template"], sort_keys=True).encode()
     ).hexdigest()[:10]
@@ -307,7 +322,7 @@ def revision(found: Object) -> str:
 
 
 def make_pod(found: Object, ordinal: int) -> Object:
-    """The manifest of one of a set's pods."""
+    """Return the manifest of the pod with an ordinal."""
     metadata, template = found["metadata"], copy.deepcopy(found["spec"]["template"])
     name = f"{metadata['name']}-{ordinal}"
     held, spec = template.get("metadata") or {}, template["spec"]
@@ -342,7 +357,7 @@ def make_pod(found: Object, ordinal: int) -> Object:
 
 
 def make_claims(found: Object, pod_name: str) -> list[Object]:
-    """The claims that a pod brings along. They stay when the set goes, unless it says otherwise."""
+    """Return the claims of a pod. They outlive the set unless its retention policy deletes them."""
     policy = found["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
     made = []
     for template in found["spec"].get("volumeClaimTemplates") or ():
@@ -382,8 +397,8 @@ def _reference(found: Object) -> Object:
     }
 
 
-def _wanted(found: Object) -> range:
-    """The ordinals that there should be."""
+def _ordinals(found: Object) -> range:
+    """Return the ordinals of the replicas."""
     start = int((found["spec"].get("ordinals") or {}).get("start") or 0)
     return range(start, start + int(found["spec"]["replicas"]))
 

@@ -1,4 +1,9 @@
-"""The embedded cluster's one node: pods are ordinary processes of this computer, which outlive ours."""
+"""The node of a local cluster: runs pods as ordinary processes of this computer.
+
+`agent` is the node; `pod` and `container` run what is on it; `processes` holds what touches
+processes, mounts and control groups. Pods outlive the process of the node, which finds them again
+by their `records`. `simulated` is a node that only reports that its pods run.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from .access import PodAccess
 from .agent import Agent, run
 from .logs import PodLogs
 from .processes.trees import stop_pods
-from .simulated import SimulatedLogs, SimulatedNode, absent
+from .simulated import SimulatedLogs, SimulatedNode, mark_unavailable
 
 __all__ = [
     "Agent",
@@ -14,7 +19,7 @@ __all__ = [
     "PodLogs",
     "SimulatedLogs",
     "SimulatedNode",
-    "absent",
+    "mark_unavailable",
     "run",
     "stop_pods",
 ]

@@ -1,4 +1,4 @@
-"""Into a pod from outside: commands beside its program, connections to its ports."""
+"""Access to pods for the API server: commands in containers and connections to ports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.peers import open_connection
 from jupyter_workspaces.localkube.apiserver.pods.programs import NotPossible
 
-from .processes import programs
+from .processes import shims
 from .records import ContainerRecord, PodFiles
 
 if TYPE_CHECKING:
@@ -27,20 +27,24 @@ PIECE_BYTES = 64 * 1024
 
 
 class PodAccess:
-    """Answers `ApiServer.programs` for the pods of one node."""
+    """Access to the pods of one node, as `ApiServer.programs` needs it."""
 
     def __init__(self, directory: Path) -> None:
+        """Give access to the pods in the directory of a cluster."""
         self._directory = directory
 
     async def execute(
         self, pod: Object, container: str, command: Sequence[str], *, tty: bool, stdin: bool
     ) -> Execution:
-        """Run a command beside the container's program, with its environment and in its mount namespace. Raises `NotPossible`.
+        """Run a command in a container, in its working directory.
 
-        It begins in the container's working directory.
+        The command gets the environment and the mount namespace of the container's program.
+
+        Raises:
+            NotPossible: The container does not run, or the command cannot be started.
         """
         if os.name != "posix":
-            raise NotPossible("commands can be run in pods on Linux and macOS only")
+            raise NotPossible("commands can only be run in pods on Linux and macOS")
         from .processes.execution import Execution  # terminals, which Windows does not have
 
         program, kept = await asyncio.to_thread(self._program, pod, container)
@@ -50,7 +54,7 @@ class PodAccess:
             )
         except psutil.Error as error:
             raise NotPossible(
-                f"the environment of the program in container {container} cannot be read: {error}"
+                f"cannot read the environment of the program in container '{container}': {error}"
             ) from error
         try:
             return await Execution.start(
@@ -63,19 +67,25 @@ class PodAccess:
                 cgroup=kept.cgroup,
             )
         except OSError as error:
-            raise NotPossible(f"this computer cannot start another process: {error}") from error
+            raise NotPossible(f"cannot start another process: {error}") from error
 
     async def dial(
         self, pod: Object, port: int
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the pod's own address, and to programs of our own user only. Raises `OSError`, `NotPossible`."""
+        """Connect to a port of a pod, if the program at it belongs to our user.
+
+        Raises:
+            OSError: The connection failed.
+            NotPossible: The pod does not run, or does not have the port.
+        """
         record = await asyncio.to_thread(PodFiles(self._directory, pod["metadata"]["uid"]).load)
         if record is None or not record.address:
-            raise NotPossible(f"the pod {pod['metadata']['name']} does not run here")
+            raise NotPossible(f"pod '{pod['metadata']['name']}' does not run on this node")
         real = record.ports.get(str(port), port)
         if record.address == "127.0.0.1" and str(port) not in record.ports:
             raise NotPossible(
-                f"the pod has no port {port}; where all pods share 127.0.0.1 only declared ports can be reached"
+                f"the pod does not declare port {port}; only declared ports can be reached where "
+                "all pods share 127.0.0.1"
             )
         try:
             async with timeout(DIAL_SECONDS):
@@ -84,13 +94,17 @@ class PodAccess:
             raise NotPossible(f"port {port} did not answer within {DIAL_SECONDS:g} s") from error
 
     def _program(self, pod: Object, container: str) -> tuple[psutil.Process, ContainerRecord]:
-        """The program that a container's shim holds, the first of its children, and its record. Raises `NotPossible`."""
+        """Return a container's program, the first child of its shim, and the container's record.
+
+        Raises:
+            NotPossible: The container does not run.
+        """
         record = PodFiles(self._directory, pod["metadata"]["uid"]).load()
         kept = None if record is None else record.containers.get(container)
-        shim = None if kept is None else programs.find(kept.pid, kept.birth)
+        shim = None if kept is None else shims.find(kept.pid, kept.birth)
         if kept is None or shim is None:
             raise NotPossible(
-                f"container {container} of pod {pod['metadata']['name']} does not run now"
+                f"container '{container}' of pod '{pod['metadata']['name']}' is not running"
             )
         try:
             held = sorted(shim.children(), key=lambda process: (process.create_time(), process.pid))
@@ -98,6 +112,6 @@ class PodAccess:
             held = []
         if not held:
             raise NotPossible(
-                f"container {container} of pod {pod['metadata']['name']} has just ended"
+                f"container '{container}' of pod '{pod['metadata']['name']}' has just ended"
             )
         return held[0], kept

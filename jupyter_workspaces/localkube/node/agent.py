@@ -1,4 +1,7 @@
-"""The node `local`: registers itself, and makes processes of the pods that are given to it."""
+"""The agent of the node `local`: registers the node and runs the pods that are scheduled to it.
+
+It does what a kubelet does on a real node. Each pod is run by a task of its own (`pod.Pod`).
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ from jupyter_workspaces.kube.peer_connector import PeerConnector
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.localkube.settings import NodeSettings
 
-from .container import FIRST_PAUSE, Node
+from .context import FIRST_PAUSE, NodeContext
 from .pod import Pod
-from .preparation import Place
+from .preparation import Host
 from .processes import cgroups, mounts, trees
 from .processes.limits import SCAN_SECONDS, NodeMetrics
 from .records import all_pods
-from .start_limit import Room
-from .status import text
+from .start_limit import StartLimit
+from .status import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +47,15 @@ HEARTBEAT_SECONDS = 300.0
 LOG_BYTES, LOG_FILES = 10 * 2**20, 3
 LIST_SECONDS = 60.0
 STOP_SECONDS = 35.0
-"""A start that is under way cannot be called back, and may take half a minute."""
+"""Starting a program cannot be cancelled, and may take half a minute."""
 
 
 class Agent:
-    """Runs until cancelled; pods outlive it. `metrics` tells what each container uses."""
+    """The agent of a node.
+
+    Attributes:
+        metrics: Measures what each container uses.
+    """
 
     def __init__(
         self,
@@ -64,7 +71,20 @@ class Agent:
         kubelet_port: int | None = None,
         within: Supervisor | None = None,
     ) -> None:
-        """Create a node that reports `kubelet_port` to the API, if it has one."""
+        """Create the agent; `run` starts it.
+
+        Args:
+            cluster: Client of the API server.
+            directory: The cluster's directory.
+            settings: Names and hints of the node.
+            log_bytes: Maximum size of a log file.
+            log_files: Maximum number of log files of a container.
+            first_pause: Shortest backoff of containers, in seconds.
+            starts: How many programs start at the same time; by default one for each core.
+            scan_seconds: Seconds between measurements.
+            kubelet_port: Port of the kubelet's endpoint, which the node reports if it has one.
+            within: The supervisor whose health includes that of the node's tasks.
+        """
         self.metrics = NodeMetrics(scan_seconds, NAME)
         self._within = within
         self._cluster = cluster
@@ -80,17 +100,18 @@ class Agent:
         )
         self._pods: dict[str, tuple[Pod, asyncio.Task[None]]] = {}
         self._taken: dict[str, str] = {}
-        self._node: Node | None = None
+        self._node: NodeContext | None = None
 
     async def run(self) -> None:
-        await self._register()  # first, so that no pod hears meanwhile that there is no node
+        """Run the node until cancelled. Pods outlive it."""
+        await self._register()  # first, so that no pod is reported as unschedulable meanwhile
         allowed = self._settings.mount_namespaces
         kind = await asyncio.to_thread(mounts.namespaces) if allowed else None
         log.info(
             "Volumes are %s",
-            f"mounted in a namespace ({kind})"
+            f"mounted in mount namespaces ({kind})"
             if kind
-            else "links: no mount namespace can be made here",
+            else "links, because mount namespaces are not available",
         )
         connector = PeerConnector(force_close=True, limit=100)
         async with aiohttp.ClientSession(
@@ -98,15 +119,15 @@ class Agent:
         ) as session:
             groups = await asyncio.to_thread(cgroups.parent, self._settings.cgroup_prefix)
             log.info(
-                "Control groups of containers are made %s",
-                f"in {groups}" if groups is not None else "nowhere: there is none for us",
+                "Control groups of containers are %s",
+                f"created in {groups}" if groups is not None else "not available",
             )
-            place = Place(self._directory, kind, *self._logs, self._settings, groups)
+            host = Host(self._directory, kind, *self._logs, self._settings, groups)
             tasks = Supervisor(log, within=self._within)
-            self._node = Node(
+            self._node = NodeContext(
                 self._cluster,
-                place,
-                Room(self._starts),
+                host,
+                StartLimit(self._starts),
                 self.metrics,
                 session,
                 tasks,
@@ -122,11 +143,11 @@ class Agent:
                 reflector.listen(self._changed)
                 reflector.start()
                 await reflector.synced(LIST_SECONDS)
-                await self._clear({pod["metadata"]["uid"] for pod in reflector.items()})
+                await self._remove_deleted_pods(
+                    {pod["metadata"]["uid"] for pod in reflector.items()}
+                )
                 tasks.start("heartbeat of the node", self._beat)
-                await (
-                    asyncio.Event().wait()
-                )  # until it is cancelled; what fails above starts the node anew
+                await asyncio.Event().wait()  # until cancelled; a failure above restarts the node
             finally:
                 await reflector.stop()
                 await ended([task for _, task in self._pods.values()], STOP_SECONDS, log)
@@ -136,9 +157,9 @@ class Agent:
     def _changed(self, change: str, obj: Object, previous: Object | None) -> None:
         uid = obj["metadata"]["uid"]
         if previous is not None and previous["metadata"]["uid"] != uid:
-            self._vanished(previous["metadata"]["uid"])
+            self._deleted(previous["metadata"]["uid"])
         if change == "DELETED":
-            self._vanished(uid)
+            self._deleted(uid)
             return
         held = self._pods.get(uid)
         if held is not None:
@@ -151,23 +172,23 @@ class Agent:
         self._pods[uid] = (pod, task)
         task.add_done_callback(lambda done: self._done(uid, done))
 
-    def _vanished(self, uid: str) -> None:
+    def _deleted(self, uid: str) -> None:
         held = self._pods.get(uid)
         if held is not None:
-            held[0].vanish()
+            held[0].object_deleted()
 
     def _done(self, uid: str, task: asyncio.Task[None]) -> None:
         self._pods.pop(uid, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("The task of pod %s failed", uid, exc_info=error)
 
-    async def _clear(self, known: set[str]) -> None:
-        """Pods that were deleted while we were away."""
+    async def _remove_deleted_pods(self, known: set[str]) -> None:
+        """Stop and remove pods that were deleted while the node did not run."""
         for files in list(all_pods(self._directory)):
             if files.path.name in known or files.path.name in self._pods:
                 continue
             for shim in trees.shims(files):
-                log.info("Ending process %d of a pod that is no more", shim.pid)
+                log.info("Killing process %d of a pod that was deleted", shim.pid)
                 await asyncio.to_thread(trees.kill, shim)
             await asyncio.to_thread(trees.kill_lost, files, self._settings.uid_variable)
             if (kept := files.load()) is not None:
@@ -196,7 +217,7 @@ class Agent:
             except NotFound:
                 await self._register()
             except ClusterError as error:
-                log.warning("The node's heartbeat was not taken: %s", error)
+                log.warning("Cannot report the status of the node: %s", error)
 
     async def _report(self) -> None:
         try:
@@ -206,12 +227,12 @@ class Agent:
         before: Object = next(
             (found for found in held.get("conditions") or () if found["type"] == "Ready"), {}
         )
-        now = text(time.time())
+        now = rfc3339(time.time())
         ready = {
             "type": "Ready",
             "status": "True",
             "reason": "NodeReady",
-            "message": "pods are processes of this computer",
+            "message": "the node is ready; pods are processes of this computer",
             "lastHeartbeatTime": now,
             "lastTransitionTime": before.get("lastTransitionTime", now)
             if before.get("status") == "True"
@@ -245,9 +266,14 @@ async def run(
     measure: Callable[[NodeMetrics | None], None] = lambda metrics: None,
     within: Supervisor | None = None,
 ) -> None:
-    """Run the node of the cluster in `directory`, until cancelled.
+    """Run the node of a local cluster until cancelled.
 
-    `measure` is called with what measures the pods, with None at the end. The health of the node's tasks is part of `within`.
+    Args:
+        cluster: Client of the API server.
+        directory: The cluster's directory.
+        settings: Names and hints of the node.
+        measure: Called with what measures the pods, and with None at the end.
+        within: The supervisor whose health includes that of the node's tasks.
     """
     agent = Agent(cluster, directory, settings, within=within)
     measure(agent.metrics)

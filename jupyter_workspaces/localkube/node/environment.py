@@ -1,4 +1,8 @@
-"""The environment of a container's program: built from what the pod says and what a program needs, never inherited from ours."""
+"""Environment variables of a container's program.
+
+They are built from the pod's spec and from what programs need, and are not inherited from the
+node's process.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,17 @@ def base(
     programs: tuple[str, ...],
     settings: NodeSettings,
 ) -> dict[str, str]:
-    """What every program gets. `private` and `temporary` are directories of the pod's own, `programs` directories that come first in PATH."""
+    """Return the variables that every program gets.
+
+    Args:
+        pod: The pod.
+        home: Home directory of the program.
+        root: Directory below which volumes appear; empty with mount namespaces.
+        private: Private directory of the pod, for connection files.
+        temporary: Directory of the pod for temporary files.
+        programs: Directories that come first in `PATH`.
+        settings: Names of the node.
+    """
     metadata = pod["metadata"]
     name = (metadata.get("labels") or {}).get(settings.name_label) or metadata["name"]
     language = _language()
@@ -48,13 +62,13 @@ def base(
         "LANG": language,
         "TERM": "xterm-256color",
         "HOME": home,
-        "USER": (name_of_user := user()),
+        "USER": (name_of_user := user_name()),
         "LOGNAME": name_of_user,
         "SHELL": next(
             (shell for shell in ("/bin/bash", "/bin/sh") if os.access(shell, os.X_OK)), "/bin/sh"
         ),
         "TMPDIR": str(temporary),
-        # Connection files are of this run and hold keys; settings and data stay where users expect them, below HOME.
+        # Connection files belong to this run and contain keys. Settings and data stay below HOME.
         "JUPYTER_RUNTIME_DIR": str(private),
         "HOSTNAME": pod["spec"].get("hostname") or metadata["name"],
         settings.pod_variable: f"{metadata['namespace']}/{name}",
@@ -73,10 +87,18 @@ def merged(
     home_path: str,
     fixed: Iterable[str],
 ) -> dict[str, str]:
-    """Return a program's whole environment: what it needs, then what stands for its image, then what its container says.
+    """Return the whole environment of a program. Later arguments take precedence.
 
-    Search paths are joined, not replaced: a kind's `PATH` names directories of its image, which are not here, and must not hide the
-    environment that runs the workspace. `HOME` stays where the home volume is (`home_path` is its mount path).
+    Search paths are joined, not replaced: `PATH` in a container's spec names directories of its
+    image, which do not exist here, and must not hide the environment that runs the program.
+
+    Args:
+        needed: Variables that every program gets.
+        runtime: Variables of the program that stands for the image.
+        given: Variables of the container's spec.
+        home_path: Mount path of the home volume. `HOME` with this value becomes the directory
+            where the volume really is.
+        fixed: Names of variables that the container's spec cannot change.
     """
     found = {**needed, **runtime, **given, **{kept: needed[kept] for kept in fixed}}
     if "PATH" in given:
@@ -99,7 +121,7 @@ def fixed(settings: NodeSettings) -> tuple[str, ...]:
 
 
 def _split(path: str, last: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The directories of a search path that come before others, and those that come after."""
+    """Return the directories of a search path without those in `last`, and those in `last`."""
     parts = path.split(os.pathsep)
     return [part for part in parts if part not in last], [part for part in parts if part in last]
 
@@ -109,7 +131,10 @@ def _joined(*parts: str) -> str:
 
 
 def api_server(url: str) -> dict[str, str]:
-    """Return the variables by which programs in a pod find the API server (Kubernetes docs, “Accessing the API from within a Pod”)."""
+    """Return the variables by which programs in a pod find the API server.
+
+    Source: Kubernetes docs, “Accessing the Kubernetes API from a Pod”.
+    """
     found = urlsplit(url)
     host, port = str(found.hostname), found.port or (443 if found.scheme == "https" else 80)
     address = f"tcp://{host}:{port}"
@@ -128,9 +153,12 @@ def api_server(url: str) -> dict[str, str]:
 async def variables(
     cluster: Cluster, pod: Object, container: Object, address: str
 ) -> dict[str, str]:
-    """`envFrom` and `env` of a container, references resolved and `$(NAME)` replaced. Raises `Waiting` when something is not there.
+    """Return the variables in `envFrom` and `env` of a container, with references resolved.
 
-    `$(NAME)` may name the API server's variables, too, which are not in the result.
+    `$(NAME)` may also refer to the API server's variables, which are not in the result.
+
+    Raises:
+        Waiting: A Secret, ConfigMap or key does not exist.
     """
     services = api_server(cluster.endpoint.url)
     namespace = pod["metadata"]["namespace"]
@@ -154,7 +182,8 @@ async def variables(
             if values is None and not reference.get("optional"):
                 raise Waiting(
                     CONFIG,
-                    f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.",
+                    f"{resource.kind} '{reference.get('name')}' does not exist in namespace "
+                    f"'{namespace}'. Create it.",
                     1.0,
                 )
             for key, value in (values or {}).items():
@@ -176,7 +205,8 @@ async def variables(
             elif not reference.get("optional"):
                 raise Waiting(
                     CONFIG,
-                    f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.",
+                    f"{resource.kind} '{reference.get('name')}' with key '{reference['key']}' does "
+                    "not exist. Create it.",
                     1.0,
                 )
             break
@@ -186,13 +216,13 @@ async def variables(
 
 
 def _language() -> str:
-    """The user's own language if it is Unicode; it is no secret, and files named in it should be readable."""
+    """Return our locale if it is a Unicode one, so that file names are readable."""
     language = os.environ.get("LANG", "")
     return language if re.fullmatch(r"[\w@-]+\.(UTF-8|utf8)", language) else "C.UTF-8"
 
 
-def user() -> str:
-    """The name of whoever runs this."""
+def user_name() -> str:
+    """Return the name of the user who runs the node."""
     try:
         import pwd
 

@@ -1,8 +1,9 @@
-"""What the API server of a real cluster asks the kubelet of a pod's node: its logs, commands in it, connections to its ports.
+"""The kubelet endpoint of the node when it joins a real cluster: logs, commands and ports of pods.
 
-Only who shows a certificate of the cluster's authority is answered. Commands and ports are spoken to by WebSocket (v4.channel.k8s.io), which the API
-server passes on as it comes; what it would translate into SPDY first (`kubectl exec`, `kubectl port-forward`) has no answer here.
-Source: the kubelet's paths as kube-apiserver asks for them (Kubernetes docs, “Communication between Nodes and the Control Plane”).
+Only clients with a certificate of the cluster's authority are served. Commands and port-forwards
+use WebSockets (v4.channel.k8s.io), which the API server passes through; SPDY, to which it
+translates `kubectl exec` and `kubectl port-forward`, is not supported.
+Source: Kubernetes docs, “Communication between Nodes and the Control Plane”.
 """
 
 from __future__ import annotations
@@ -34,29 +35,37 @@ HOST = "127.0.0.1"
 STOP_SECONDS = 5.0
 LIMITS = Limits(connections=512, idle=120.0, buffered=8 * 2**20)
 _STREAMS = {"input": "stdin", "output": "stdout", "error": "stderr", "port": "ports"}
-"""The kubelet's words for what the API calls otherwise."""
+"""Query parameters of the kubelet and their names in the API."""
 
-Answer = Callable[[web.Request, Object], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request, Object], Awaitable[web.StreamResponse]]
 
 
 class Kubelet:
-    """`start` listens on loopback and gives the port that the node has to tell; `stop` ends it."""
+    """The kubelet endpoint, which listens on loopback."""
 
     def __init__(self, cluster: Cluster, directory: Path, trust: ssl.SSLContext) -> None:
-        """`trust` has the server's certificate and asks clients for theirs (`ssl.CERT_REQUIRED`)."""
+        """Create the endpoint; `start` starts it.
+
+        Args:
+            cluster: Client of the API server.
+            directory: The cluster's directory.
+            trust: TLS context with the endpoint's certificate that requires client certificates
+                (`ssl.CERT_REQUIRED`).
+        """
         self._cluster, self._trust = cluster, trust
         self._logs, self._access = PodLogs(directory), PodAccess(directory)
         application = web.Application()
-        for path, answer in (
+        for path, handler in (
             ("/containerLogs/{namespace}/{pod}/{container}", self._log),
             ("/exec/{namespace}/{pod}/{container}", self._execute),
             ("/portForward/{namespace}/{pod}", self._forward),
             ("/portForward/{namespace}/{pod}/{uid}", self._forward),
         ):
-            application.router.add_route("*", path, self._asked(answer))
+            application.router.add_route("*", path, self._with_pod(handler))
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_SECONDS)
 
     async def start(self) -> int:
+        """Listen at a free port and return it; the node has to report it."""
         await self._runner.setup()
         site = BoundedSite(
             self._runner, HOST, 0, LIMITS, name="The kubelet's endpoint", ssl_context=self._trust
@@ -66,18 +75,19 @@ class Kubelet:
         return port
 
     async def stop(self) -> None:
+        """Close the endpoint."""
         await self._runner.cleanup()
 
-    def _asked(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _with_pod(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             place = request.match_info
             try:
                 pod = await self._cluster.get(PODS, place["pod"], place["namespace"])
                 if place.get("uid", pod["metadata"]["uid"]) != pod["metadata"]["uid"]:
                     return web.Response(
-                        status=404, text=f"pod {place['pod']} is another one by now"
+                        status=404, text=f"pod '{place['pod']}' was replaced by another one"
                     )
-                return await answer(request, dict(pod))
+                return await handler(request, dict(pod))
             except Refusal as refusal:
                 return web.Response(status=refusal.code, text=refusal.message)
             except ClusterError as error:
@@ -95,15 +105,15 @@ class Kubelet:
 
     async def _execute(self, request: web.Request, pod: Object) -> web.StreamResponse:
         return await exec.execute(
-            _as_api(request, container=request.match_info["container"]), pod, self._access
+            _as_api_request(request, container=request.match_info["container"]), pod, self._access
         )
 
     async def _forward(self, request: web.Request, pod: Object) -> web.StreamResponse:
-        return await port_forward.forward(_as_api(request), pod, self._access)
+        return await port_forward.forward(_as_api_request(request), pod, self._access)
 
 
-def _as_api(request: web.Request, **more: str) -> web.Request:
-    """The same request in the words of the API."""
+def _as_api_request(request: web.Request, **more: str) -> web.Request:
+    """Return a request with the query parameters of the API."""
     query = MultiDict((_STREAMS.get(name, name), value) for name, value in request.query.items())
     query.extend(more)
     return request.clone(rel_url=request.rel_url.with_query(query))

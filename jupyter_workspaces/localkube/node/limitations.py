@@ -1,4 +1,4 @@
-"""What a pod asks for that a process of this computer cannot have, in words for the pod's events. Pure."""
+"""Fields of a pod's spec that have no effect on this computer, as messages for its events. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Literal
 Object = Mapping[str, Any]
 
 _POD_FIELDS = {
-    "hostAliases": "give the program addresses instead of names",
-    "dnsConfig": "names are resolved as on this computer",
-    "runtimeClassName": "pods are processes of this computer",
-    "shareProcessNamespace": "all programs of this computer see each other's processes",
-    "ephemeralContainers": "use `kubectl exec`, which has all programs of this computer",
+    "hostAliases": "Configure addresses instead of host names in the program",
+    "dnsConfig": "Names are resolved as on this computer",
+    "runtimeClassName": "Pods are processes of this computer",
+    "shareProcessNamespace": "All programs see each other's processes",
+    "ephemeralContainers": "Use `kubectl exec`, which can run all programs of this computer",
 }
 _USERS = ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups")
 _RIGHTS = ("capabilities", "privileged", "readOnlyRootFilesystem", "procMount", "sysctls")
@@ -23,7 +23,13 @@ _GUARDS = ("seLinuxOptions", "seccompProfile", "appArmorProfile", "windowsOption
 
 @dataclass(frozen=True)
 class Limitation:
-    """Something that a container asked for and does not get. `Normal` where programs rarely notice."""
+    """A field of a container's or pod's spec that has no effect.
+
+    Attributes:
+        reason: Reason of the event.
+        message: Message of the event.
+        type: Type of the event; `Normal` where programs rarely depend on the field.
+    """
 
     reason: str
     message: str
@@ -31,7 +37,7 @@ class Limitation:
 
 
 def of_container(pod: Object, container: Object) -> list[Limitation]:
-    """Return what of a container's spec, and of its pod's, has no effect on this computer."""
+    """Return the fields of a container's and its pod's spec that have no effect."""
     return [*_security(pod, container), *_fields(pod, container), *_volumes(pod, container)]
 
 
@@ -41,20 +47,20 @@ def _security(pod: Object, container: Object) -> Iterator[Limitation]:
         **(container.get("securityContext") or {}),
     }
     user = os.geteuid() if hasattr(os, "geteuid") else -1
-    unlike = [name for name in _USERS if given.get(name) not in (None, [], user)]
+    fields = [name for name in _USERS if given.get(name) not in (None, [], user)]
     if given.get("runAsNonRoot") and user == 0:
-        unlike.append("runAsNonRoot")
-    ignored = [*unlike, *(name for name in (*_RIGHTS, *_GUARDS) if given.get(name))]
+        fields.append("runAsNonRoot")
+    ignored = [*fields, *(name for name in (*_RIGHTS, *_GUARDS) if given.get(name))]
     if not ignored:
         return
-    text = f"{', '.join(ignored)} of the security context of container {container['name']} has no effect here"
-    # What a program is given and does not get may break it; what it is denied and could do does not.
-    missed = given.get("privileged") or (given.get("capabilities") or {}).get("add")
+    # Missing privileges may break a program; restrictions that are not applied do not.
+    privileged = given.get("privileged") or (given.get("capabilities") or {}).get("add")
     yield Limitation(
         "SecurityContextNotUsed",
-        f"{text}: its program runs as the user of the local cluster, with that user's rights."
-        + (" Run it on a real cluster if it needs more." if missed else ""),
-        "Warning" if missed else "Normal",
+        f"{', '.join(ignored)} of the security context of container '{container['name']}' has no "
+        "effect: programs of the local cluster run as its user, with the rights of that user."
+        + (" Run it on a real cluster if it needs more." if privileged else ""),
+        "Warning" if privileged else "Normal",
     )
 
 
@@ -62,17 +68,22 @@ def _fields(pod: Object, container: Object) -> Iterator[Limitation]:
     for name, instead in _POD_FIELDS.items():
         if pod["spec"].get(name):
             yield Limitation(
-                "NotSupportedHere", f"{name} of the pod has no effect here: {instead}."
+                "NotSupportedHere",
+                f"{name} of the pod has no effect on the local cluster. {instead}.",
             )
     if container.get("volumeDevices"):
-        raw = "there are no block devices. Mount the volume as a file system (volumeMounts)"
         yield Limitation(
             "NotSupportedHere",
-            f"volumeDevices of container {container['name']} has no effect here: {raw}.",
+            f"volumeDevices of container '{container['name']}' has no effect: the local cluster "
+            "has no block devices. Mount the volume as a file system (volumeMounts).",
         )
     if container.get("stdin") or container.get("tty"):
-        text = f"Container {container['name']} gets no input and no terminal here. Use `kubectl exec -it` for a shell beside its program."
-        yield Limitation("NotSupportedHere", text, "Normal")
+        yield Limitation(
+            "NotSupportedHere",
+            f"stdin and tty of container '{container['name']}' have no effect here. "
+            "Use `kubectl exec -it` for a shell in the container.",
+            "Normal",
+        )
 
 
 def _volumes(pod: Object, container: Object) -> Iterator[Limitation]:
@@ -80,9 +91,9 @@ def _volumes(pod: Object, container: Object) -> Iterator[Limitation]:
     for volume in pod["spec"].get("volumes") or ():
         empty = volume.get("emptyDir")
         if empty and volume["name"] in mounted and (empty.get("medium") or empty.get("sizeLimit")):
-            text = f"The empty directory {volume['name']} is a folder on this computer's disk"
             yield Limitation(
                 "VolumeDiffersHere",
-                f"{text}: its medium and its size limit have no effect.",
+                f"The medium and sizeLimit of volume '{volume['name']}' have no effect: an "
+                "emptyDir is a folder on this computer's disk.",
                 "Normal",
             )

@@ -1,4 +1,8 @@
-"""Read the logs that shims write: tails, from a time on, previous runs, and on as they grow."""
+"""Reads the logs that shims write: the end of a log, a previous run, and new lines as they come.
+
+Logs have the format of the container runtime interface: `time stream F text`, or `P` for a piece
+of a long line.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +27,20 @@ Object = Mapping[str, Any]
 
 FOLLOW_SECONDS = 0.2
 PIECE_BYTES = 64 * 1024
-OLDEST = 99
+MOST_ROTATED = 99
 
 
 class PodLogs:
-    """Answers `ApiServer.logs` for the pods of one node."""
+    """Logs of the pods of one node, as `ApiServer.logs` needs them."""
 
     def __init__(self, directory: Path) -> None:
+        """Read the logs of pods in the directory of a cluster."""
         self._directory = directory
 
     def __call__(
         self, pod: Object, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
+        """Return the pieces of a container's log. See `ApiServer.logs`."""
         return self._pieces(pod, container, options)
 
     async def _pieces(
@@ -46,14 +52,17 @@ class PodLogs:
         attempt = 0 if kept is None else _attempt(pod, container, kept, options.previous)
         path = files.log(container, attempt)
         if attempt < 1 or not path.exists():
-            raise LogsUnavailable(why_not(pod, container, options.previous))
-        over = files.run(container, attempt, ENDED)
-        async for piece in read(path, options, lambda: over.exists() or not path.exists()):
+            raise LogsUnavailable(unavailable_reason(pod, container, options.previous))
+        end = files.run(container, attempt, ENDED)
+        async for piece in read(path, options, lambda: end.exists() or not path.exists()):
             yield piece
 
 
 def _attempt(pod: Object, container: str, kept: ContainerRecord, previous: bool) -> int:
-    """Which run's log is meant, as the kubelet chooses: the previous one is `lastState`'s, which between two runs is the one just over."""
+    """Return the number of the run whose log is requested, chosen as the kubelet does.
+
+    The previous run is that of `lastState`: between two runs, it is the one that ended last.
+    """
     if not previous:
         return kept.attempt
     if kept.pid == 0 and kept.ended is not None and not is_final(pod, container, kept.ended):
@@ -62,11 +71,17 @@ def _attempt(pod: Object, container: str, kept: ContainerRecord, previous: bool)
 
 
 async def read(
-    path: Path, options: LogOptions, over: Callable[[], bool]
+    path: Path, options: LogOptions, is_complete: Callable[[], bool]
 ) -> AsyncGenerator[bytes, None]:
-    """What `options` ask of a log in the form `time stream F text`; followed until it is `over`."""
+    """Yield the part of a log that `options` select.
+
+    Args:
+        path: The log.
+        options: Which lines to read, and whether to follow the log.
+        is_complete: Returns whether the log is complete, which ends following it.
+    """
     left = options.limit_bytes
-    async for lines in _lines(path, options, over):
+    async for lines in _lines(path, options, is_complete):
         data = b"".join(lines)
         if left is not None:
             data = data[:left]
@@ -78,13 +93,13 @@ async def read(
 
 
 async def _lines(
-    path: Path, options: LogOptions, over: Callable[[], bool]
+    path: Path, options: LogOptions, is_complete: Callable[[], bool]
 ) -> AsyncGenerator[list[bytes], None]:
     reading = _Reading(path, options)
     for lines in await asyncio.to_thread(lambda: list(reading.whole())):
         yield lines
     while options.follow:
-        ended = over()
+        ended = is_complete()
         lines = reading.more()
         if lines:
             yield lines
@@ -96,7 +111,7 @@ async def _lines(
 
 @dataclass
 class _Reading:
-    """One reader's place in a log that is written and rotated meanwhile."""
+    """The position of a reader in a log that is written and rotated meanwhile."""
 
     path: Path
     options: LogOptions
@@ -105,11 +120,11 @@ class _Reading:
     _broken: bool = False
 
     def whole(self) -> Iterator[list[bytes]]:
-        """What is there now, oldest file first."""
+        """Yield the lines that exist now, from the oldest file on."""
         wanted = self.options.tail_lines
         rotated = [
             older
-            for number in range(OLDEST, 0, -1)
+            for number in range(MOST_ROTATED, 0, -1)
             if (older := self.path.with_name(f"{self.path.name}.{number}")).exists()
         ]
         found: list[bytes] = []
@@ -125,10 +140,12 @@ class _Reading:
         if wanted is not None:
             found = _last(found, wanted)
         for start in range(0, len(found), 1000):
-            yield [_shown(line, self.options.timestamps) for line in found[start : start + 1000]]
+            yield [
+                _formatted(line, self.options.timestamps) for line in found[start : start + 1000]
+            ]
 
     def more(self) -> list[bytes]:
-        """What was added since; after a rotation first the rest of the file that was read."""
+        """Return the lines that were added; after a rotation also the rest of the former file."""
         found: list[bytes] = []
         for path in (self.path.with_name(f"{self.path.name}.1"), self.path):
             try:
@@ -143,7 +160,7 @@ class _Reading:
                     file.seek(self._offset)
                     found += self._read(file)
                     self._offset = file.tell()
-        return [_shown(line, self.options.timestamps) for line in found]
+        return [_formatted(line, self.options.timestamps) for line in found]
 
     def _read(self, file: BinaryIO) -> list[bytes]:
         found: list[bytes] = []
@@ -153,10 +170,10 @@ class _Reading:
             if not line.endswith(b"\n"):
                 file.seek(start)  # still being written
                 return found
-            if self._is_asked(line):
+            if self._is_selected(line):
                 found.append(line)
 
-    def _is_asked(self, line: bytes) -> bool:
+    def _is_selected(self, line: bytes) -> bool:
         if self.options.stream is not None and line.split(b" ", 2)[1:2] != [
             self.options.stream.encode()
         ]:
@@ -165,7 +182,7 @@ class _Reading:
 
 
 def tail(path: Path, limit: int) -> str:
-    """The last lines of a log as text, at most `limit` bytes; empty when there is none."""
+    """Return the last lines of a log as text, at most `limit` bytes; empty if there is no log."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - limit * 2))
@@ -177,7 +194,7 @@ def tail(path: Path, limit: int) -> str:
 
 
 def _last(lines: list[bytes], wanted: int) -> list[bytes]:
-    """The last whole lines; a long one stands in pieces."""
+    """Return the last lines; a long line consists of several pieces."""
     if wanted == 0:
         return []
     count, start = 0, len(lines)
@@ -194,7 +211,7 @@ def _is_whole(line: bytes) -> bool:
     return line.split(b" ", 3)[2:3] == [b"F"]
 
 
-def _shown(line: bytes, timestamps: bool) -> bytes:
+def _formatted(line: bytes, timestamps: bool) -> bytes:
     moment, _, rest = line.partition(b" ")
     _, _, rest = rest.partition(b" ")
     tag, _, text = rest.partition(b" ")
@@ -204,7 +221,7 @@ def _shown(line: bytes, timestamps: bool) -> bytes:
 
 
 def _time(line: bytes) -> datetime:
-    """To the microsecond, which is what a datetime holds."""
+    """Return the time of a line, to the microsecond."""
     moment = line.partition(b" ")[0].decode("ascii", errors="replace")
     try:
         return datetime.fromisoformat(moment[:26]).replace(tzinfo=timezone.utc)
@@ -212,8 +229,8 @@ def _time(line: bytes) -> datetime:
         return datetime.fromtimestamp(0, timezone.utc)
 
 
-def why_not(pod: Object, container: str, previous: bool) -> str:
-    """Why there is no log, in the words of Kubernetes."""
+def unavailable_reason(pod: Object, container: str, previous: bool) -> str:
+    """Return why there is no log, with the message of Kubernetes."""
     name = pod["metadata"]["name"]
     if previous:
         return f'previous terminated container "{container}" in pod "{name}" not found'

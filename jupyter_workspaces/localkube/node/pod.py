@@ -1,4 +1,4 @@
-"""One pod: its address, its containers in order, its status as it changes, and its end."""
+"""One pod: gives it an address, runs its containers, writes its status and events, and ends it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from jupyter_workspaces.kube.event_recorder import record as record_event
 
 from . import addresses, status
 from .access import PodAccess
-from .container import GRACE_SECONDS, Container, Node
+from .container import Container
+from .context import GRACE_SECONDS, NodeContext
 from .preparation import DEFAULT_PORT
 from .probes import hooks
-from .processes import programs, trees
+from .processes import shims, trees
 from .processes.mounts import clear_points
 from .records import PodFiles, PodRecord
 
@@ -36,39 +37,49 @@ log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 
 COMPONENT = "node"
-AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 LOST_GRACE_SECONDS = 5.0
-"""For a pod whose object is gone already: nobody waits for it, but its files should get written."""
+"""Grace period of a pod whose object is already deleted, so that programs can save their files."""
 
-LET_GO_SECONDS, CANCEL_AGAIN_SECONDS = 20.0, 2.0
-"""How long the work on a pod may take to let go of its programs; then they are ended all the same."""
+CANCEL_SECONDS, CANCEL_RETRY_SECONDS = 20.0, 2.0
+"""How long the work on a pod may take to end after it is cancelled, before programs are killed."""
 
-LOOK_SECONDS = 0.5
-GATHER_SECONDS = 0.02
+GRACE_CHECK_SECONDS = 0.5
+STATUS_DELAY_SECONDS = 0.02
 EVENTS_WAITING = 100
 
 
 class StillRunning(Exception):
-    """A program cannot be killed, so its pod has not ended."""
+    """A program of the pod cannot be killed."""
 
 
 class Pod:
-    """One task runs it, from taking it over until it is gone. Cancelling the task leaves its programs running."""
+    """Runs one pod, from its scheduling until it is removed.
 
-    def __init__(self, node: Node, pod: Object, taken: dict[str, str]) -> None:
+    Cancelling `run` leaves its programs running.
+    """
+
+    def __init__(self, node: NodeContext, pod: Object, taken: dict[str, str]) -> None:
+        """Create the pod; `run` starts it.
+
+        Args:
+            node: The node.
+            pod: The pod's object.
+            taken: Addresses of pods by uid, which this pod updates.
+        """
         self.pod = pod
         self._node = node
         self._taken = taken
         metadata = pod["metadata"]
         self.uid: str = metadata["uid"]
-        self.files = PodFiles(node.place.directory, self.uid)
+        self.files = PodFiles(node.host.directory, self.uid)
         self.record = self.files.load() or PodRecord(
             self.uid, metadata["namespace"], metadata["name"]
         )
         self._containers: list[Container] = []
         self._init_containers: list[Container] = []
-        self._going = asyncio.Event()
-        self._gone = False
+        self._ending = asyncio.Event()
+        self._object_gone = False
         self._dirty = asyncio.Event()
         self._events: asyncio.Queue[tuple[Literal["Normal", "Warning"], str, str]] = asyncio.Queue(
             EVENTS_WAITING
@@ -76,28 +87,30 @@ class Pod:
         self.update(pod)
 
     def update(self, pod: Object) -> None:
-        """Hear of an object of the same pod; an older one than is known is left aside."""
+        """Take over a newer version of the pod's object; older versions are ignored."""
         if int(pod["metadata"]["resourceVersion"]) < int(self.pod["metadata"]["resourceVersion"]):
             return
         self.pod = pod
         if pod["metadata"].get("deletionTimestamp"):
-            self._going.set()
+            self._ending.set()
 
-    def vanish(self) -> None:
-        """Its object is gone; end what it left."""
-        self._gone = True
-        self._going.set()
+    def object_deleted(self) -> None:
+        """Stop the pod, whose object no longer exists."""
+        self._object_gone = True
+        self._ending.set()
 
-    def changed(self) -> None:
+    def status_changed(self) -> None:
+        """Write the status soon."""
         self._dirty.set()
 
-    def tell(self, type: str, reason: str, message: str) -> None:
+    def record_event(self, type: str, reason: str, message: str) -> None:
+        """Record an event of the pod, of type `Normal` or `Warning`."""
         kind: Literal["Normal", "Warning"] = "Warning" if type == "Warning" else "Normal"
         with contextlib.suppress(asyncio.QueueFull):
             self._events.put_nowait((kind, reason, message))
 
     async def run(self) -> None:
-        """Until it is gone from this computer and from the API."""
+        """Run until the pod is removed from this computer and from the API."""
         tasks = Supervisor(log, within=self._node.tasks)
         name = f"{self.record.namespace}/{self.record.name}"
         tasks.start(f"status of pod {name}", self._publish, describe=_described)
@@ -105,35 +118,34 @@ class Pod:
         work = SupervisedTask(
             f"pod {name}",
             self._work,
-            backoff=Backoff(AGAIN_SECONDS),
+            backoff=Backoff(RETRY_SECONDS),
             describe=_described,
             log=log,
             ends=True,
         )
         try:
             work.start()
-            await self._going.wait()
-            await work.stop(LET_GO_SECONDS, again=CANCEL_AGAIN_SECONDS)
+            await self._ending.wait()
+            await work.stop(CANCEL_SECONDS, again=CANCEL_RETRY_SECONDS)
             await tasks.start(
                 f"end of pod {name}", self._end, describe=_described, ends=True
             ).finished()
         finally:
-            await work.stop(LET_GO_SECONDS, again=CANCEL_AGAIN_SECONDS)
+            await work.stop(CANCEL_SECONDS, again=CANCEL_RETRY_SECONDS)
             await tasks.stop()
-            await (
-                self._launched()
-            )  # so that whoever comes next finds in the record what was being started
+            # A program that is being started has to be in the record when the node runs again.
+            await self._launched()
 
-    # Living
+    # Running
 
     async def _work(self) -> None:
         try:
             await self._live()
         except OSError as error:
-            self.tell(
+            self.record_event(
                 "Warning",
                 "Failed",
-                f"This computer did not let the pod start: {error}. It is tried again.",
+                f"The system refused to start the pod: {error}. This is retried.",
             )
             raise
 
@@ -141,25 +153,28 @@ class Pod:
         spec = self.pod["spec"]
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
-        await self._settle()
+        await self._assign_address()
         self._init_containers = [
             Container(self._node, self, found) for found in spec.get("initContainers") or ()
         ]
         self._containers = [Container(self._node, self, found) for found in spec["containers"]]
-        self.changed()
+        self.status_changed()
         for container in self._init_containers:
-            over = await container.run()
-            container.state.ready = over.exit_code == 0
-            if over.exit_code != 0:
+            end = await container.run()
+            container.state.ready = end.exit_code == 0
+            if end.exit_code != 0:
                 return
         tasks = [asyncio.create_task(container.run()) for container in self._containers]
         try:
             await asyncio.gather(*tasks)
         finally:
-            await ended(tasks, LET_GO_SECONDS, log, again=CANCEL_AGAIN_SECONDS)
+            await ended(tasks, CANCEL_SECONDS, log, again=CANCEL_RETRY_SECONDS)
 
-    async def _settle(self) -> None:
-        """Address and ports, kept for the pod's whole life; ports that differ are written on the pod for who wants to connect."""
+    async def _assign_address(self) -> None:
+        """Choose address and ports for the life of the pod.
+
+        Ports that differ from the declared ones are written to annotations of the pod.
+        """
         self.files.prepare()
         if not self.record.address:
             wanted = [
@@ -169,17 +184,17 @@ class Pod:
             ]
             others = {address for uid, address in self._taken.items() if uid != self.uid}
             self.record.address, self.record.ports = addresses.allocate(
-                dict.fromkeys(wanted), others, self._node.place.settings.many_addresses
+                dict.fromkeys(wanted), others, self._node.host.settings.many_addresses
             )
             self.record.started_at = time.time()
             self.files.save(self.record)
         self._taken[self.uid] = self.record.address
         await self._write_ports()
 
-    async def keep_ports(self, ports: Sequence[int]) -> None:
-        """Take other ports for those that somebody else has taken meanwhile."""
+    async def replace_taken_ports(self, ports: Sequence[int]) -> None:
+        """Choose other ports for container ports at which other programs listen by now."""
         real = {str(port): self.record.ports.get(str(port), port) for port in ports}
-        kept = {name: addresses.usable(self.record.address, port) for name, port in real.items()}
+        kept = {name: addresses.free_port(self.record.address, port) for name, port in real.items()}
         if kept != real:
             self.record.ports |= kept
             self.files.save(self.record)
@@ -187,7 +202,7 @@ class Pod:
 
     async def _write_ports(self) -> None:
         moved = {
-            f"{self._node.place.settings.port_annotation}{port}": str(real)
+            f"{self._node.host.settings.port_annotation}{port}": str(real)
             for port, real in self.record.ports.items()
             if int(port) != real
         }
@@ -195,15 +210,15 @@ class Pod:
         if any(held.get(name) != value for name, value in moved.items()):
             await self._patch({"metadata": {"uid": self.uid, "annotations": moved}})
 
-    # Telling
+    # Reporting
 
     async def _publish(self) -> None:
-        """Write the status whenever it has changed; what changes at once is written once."""
+        """Write the status when it has changed; changes at the same time are written together."""
         written: Object = {}
         self._dirty.set()
         while True:
             await self._dirty.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(STATUS_DELAY_SECONDS)
             self._dirty.clear()
             current = self._status()
             if current == written:
@@ -212,9 +227,9 @@ class Pod:
                 await self._patch({"metadata": {"uid": self.uid}, "status": current}, "status")
                 written = current
             except (NotFound, Conflict):
-                continue  # it is gone or another has its name: the watch tells
+                continue  # deleted or replaced; the watch reports it
             except ClusterError as error:
-                log.debug("Status of pod %s: %s", self.record.name, error)
+                log.debug("Cannot write the status of pod %s: %s", self.record.name, error)
                 self._dirty.set()
                 await asyncio.sleep(1.0)
 
@@ -225,7 +240,7 @@ class Pod:
             self.record.started_at or time.time(),
             [container.state for container in self._containers],
             [container.state for container in self._init_containers],
-            ending=self._going.is_set(),
+            ending=self._ending.is_set(),
         )
 
     async def _record_events(self) -> None:
@@ -239,32 +254,31 @@ class Pod:
         answer = await self._node.cluster.patch(
             PODS, self.record.name, patch, self.record.namespace, subresource=subresource
         )
-        self.update(
-            answer
-        )  # the next status is reckoned from it, though the watch may not have told of it yet
+        # The next status is based on this answer, which the watch may not have reported yet.
+        self.update(answer)
 
     # Ending
 
     async def _end(self) -> None:
-        """Ask its programs to end, wait as long as they have, kill what is left, and let the object go."""
+        """Stop the programs, kill them after the grace period, and delete the object."""
         await self._launched()
-        shims = await asyncio.to_thread(trees.shims, self.files)
-        if shims:
-            if not self._gone:
-                self.tell("Normal", "Killing", "Stopping the pod's programs")
+        processes = await asyncio.to_thread(trees.shims, self.files)
+        if processes:
+            if not self._object_gone:
+                self.record_event("Normal", "Killing", "Stopping the programs of the pod")
                 if self._containers:
                     for container in self._containers:
                         container.state.ready = False
-                    self.changed()
-            await self._before_stop()
-            await self._stop(shims)
-        await asyncio.to_thread(trees.kill_lost, self.files, self._node.place.settings.uid_variable)
+                    self.status_changed()
+            await self._run_pre_stop_hooks()
+            await self._stop(processes)
+        await asyncio.to_thread(trees.kill_lost, self.files, self._node.host.settings.uid_variable)
         for name, kept in self.record.containers.items():
             self._node.metrics.remove((self.uid, name))
             clear_points(kept.made)
         self._taken.pop(self.uid, None)
         await asyncio.to_thread(self.files.remove)
-        while not self._gone:
+        while not self._object_gone:
             try:
                 await self._node.cluster.delete(
                     PODS, self.record.name, self.record.namespace, grace_seconds=0, uid=self.uid
@@ -274,56 +288,59 @@ class Pod:
                 return
             except ClusterError as error:
                 log.warning(
-                    "Pod %s has ended but could not be deleted yet: %s", self.record.name, error
+                    "Pod %s has ended but cannot be deleted yet: %s", self.record.name, error
                 )
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _before_stop(self) -> None:
-        """Run the hooks of a pod that is deleted, for as long as its programs have to end. One whose object is gone has no time."""
-        if self._gone:
+    async def _run_pre_stop_hooks(self) -> None:
+        """Run the preStop hooks within the grace period, unless the object is already deleted."""
+        if self._object_gone:
             return
         grace = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
-        access = PodAccess(self._node.place.directory)
-        for problem in await hooks.before_end(
+        access = PodAccess(self._node.host.directory)
+        for problem in await hooks.run_pre_stop(
             self._node.session, access, self.pod, self.record, grace
         ):
-            self.tell("Warning", "FailedPreStopHook", problem)
+            self.record_event("Warning", "FailedPreStopHook", problem)
 
     async def _launched(self) -> None:
         for container in (*self._init_containers, *self._containers):
             await container.launched()
 
-    async def _stop(self, shims: list[psutil.Process]) -> None:
+    async def _stop(self, processes: list[psutil.Process]) -> None:
         asked = time.monotonic()
-        for shim in shims:
+        for process in processes:
             with contextlib.suppress(psutil.Error):
-                shim.terminate()
-        waiting = asyncio.gather(*(programs.ended(shim) for shim in shims))
+                process.terminate()
+        waiting = asyncio.gather(*(shims.wait_ended(process) for process in processes))
         try:
-            # Looked at anew each time: whoever waits may shorten the grace meanwhile.
+            # Checked again and again, because the grace period may be shortened meanwhile.
             while not waiting.done() and (left := self._grace_left(time.monotonic() - asked)) > 0:
-                await asyncio.wait({waiting}, timeout=min(left, LOOK_SECONDS))
+                await asyncio.wait({waiting}, timeout=min(left, GRACE_CHECK_SECONDS))
         finally:
             await ended([waiting])
-        alive = [shim for shim in shims if not await asyncio.to_thread(trees.kill, shim)]
+        alive = [
+            process for process in processes if not await asyncio.to_thread(trees.kill, process)
+        ]
         if alive:
-            self.tell(
+            self.record_event(
                 "Warning",
                 "FailedKillPod",
-                "A program cannot be killed (it may wait for a disk); it is tried again.",
+                "A program cannot be killed; it may be waiting for a disk. This is retried.",
             )
             raise StillRunning(
-                f"process {', '.join(str(shim.pid) for shim in alive)} cannot be killed"
+                f"process {', '.join(str(process.pid) for process in alive)} cannot be killed"
             )
 
     def _grace_left(self, waited: float) -> float:
-        """Seconds until its programs are killed, `waited` seconds after they were asked to end."""
-        going = self.pod["metadata"].get("deletionTimestamp")
-        if self._gone or not going:
+        """Return the seconds until programs are killed, `waited` seconds after their SIGTERM."""
+        deletion = self.pod["metadata"].get("deletionTimestamp")
+        if self._object_gone or not deletion:
             return LOST_GRACE_SECONDS - waited
         grace: int = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
-        # The time in the object is in whole seconds, rounded down. It is the API server's, whose clock may be ahead of ours.
-        until = datetime.fromisoformat(going.replace("Z", "+00:00")).timestamp() + (
+        # The time in the object is in whole seconds, rounded down, by the clock of the API server,
+        # which may be ahead of ours.
+        until = datetime.fromisoformat(deletion.replace("Z", "+00:00")).timestamp() + (
             1.0 if grace else 0.0
         )
         return min(until - time.time(), grace + 1.0 - waited)

@@ -1,4 +1,8 @@
-"""Everything that a container's start needs: what it asks for is gathered first, then laid out for the shim."""
+"""Prepares the start of a container: resolves what its spec refers to, and plans it for the shim.
+
+`prepare` finds variables, program and volumes; `Prepared.job` creates the directories of a run and
+describes it for the shim.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,12 @@ from jupyter_workspaces.common.listeners import descriptors
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.localkube.settings import NodeSettings
 
-from . import environment, limitations, runtimes
+from . import environment, images, known_programs, limitations
 from .limitations import Limitation
 from .processes import cgroups, limits, mounts
-from .processes.mounts import Hides, Mount, Plan
+from .processes.mounts import HidesProgram, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
+from .runtimes import Runtime, ServingAddress
 from .volumes import Volumes
 from .waiting import SIDE_CAR, VOLUME, ProgramMissing, Waiting
 
@@ -28,15 +33,24 @@ Object = Mapping[str, Any]
 DEFAULT_PORT = 8888
 SOCKET = "program"
 TOKENS = ("JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
-"""Variables by which a Jupyter server gets the token that it asks for."""
+"""Variables with which a Jupyter server gets its token."""
 
 LAB_FILES = "workspace_files"
 LAB_FILES_SOURCE = Path(__file__).with_name("processes") / "lab_files.py"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where pods live on this computer: the cluster's directory, which mount namespaces can be made (`root`, `user` or None), and where control groups can."""
+class Host:
+    """What this computer offers to pods.
+
+    Attributes:
+        directory: The cluster's directory.
+        namespaces: Type of the mount namespaces that can be created: `root`, `user` or None.
+        log_bytes: Maximum size of a log file.
+        log_files: Maximum number of log files of a container.
+        settings: Names and hints of the node.
+        cgroups: Control group in which those of containers are created, if there is one.
+    """
 
     directory: Path
     namespaces: str | None
@@ -48,10 +62,15 @@ class Place:
 
 @dataclass
 class Job:
-    """A plan for the shim, and what to remember of it.
+    """A plan for the shim, and what to record of it.
 
-    `check` is the URL that tells readiness, with `any_status` by any HTTP response; `made` are mount points made inside volumes.
-    `directory` is where commands in the container begin, as it sees it.
+    Attributes:
+        plan: The plan for the shim (`shim.py`).
+        directory: Working directory of commands in the container, as the container sees it.
+        check: URL of the readiness check, if there is one.
+        any_status: Whether any HTTP response to `check` means ready.
+        cgroup: Directory of the control group; empty if there is none.
+        made: Mount points that were created inside volumes.
     """
 
     plan: dict[str, Any]
@@ -64,57 +83,64 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a container asks for, found. `sentence` tells what stands for its image."""
+    """The resolved spec of a container."""
 
-    place: Place
+    host: Host
     pod: Object
     spec: Object
     variables: Mapping[str, str]
-    runtime: runtimes.Runtime
+    runtime: Runtime
     volumes: list[Mount]
     services: Mapping[str, str]
 
     @property
-    def sentence(self) -> str:
-        return self.runtime.sentence
+    def description(self) -> str:
+        """Which program runs for the container's image."""
+        return self.runtime.description
 
     @property
     def prefix(self) -> str:
-        """The public path, without a slash at its end."""
+        """Path at which the program serves (`NB_PREFIX`), without a slash at its end."""
         return ("/" + (self.variables.get("NB_PREFIX") or "").strip("/")).rstrip("/")
 
     @property
     def leading(self) -> str:
-        """What stands in `NB_PREFIX` before the path at which the proxy asks; empty where nothing does."""
-        path = self.place.settings.request_path(self.pod)
+        """The part of `NB_PREFIX` before the path with which requests begin; mostly empty."""
+        path = self.host.settings.request_path(self.pod)
         at = -1 if path is None else self.prefix.find(path)
         return self.prefix[:at] if at > 0 else ""
 
     @property
     def left_out(self) -> str:
-        """`leading`, where the program can be served without it."""
+        """The part of `leading` without which the program is served."""
         return self.leading if self.runtime.is_lab else ""
 
     def limitations(self) -> list[Limitation]:
-        """What the container asks for and does not get here, for its events."""
+        """Return the fields of the container's spec that have no effect on this computer."""
         found = [Limitation("CommandNotUsed", self.runtime.unused)] if self.runtime.unused else []
         if self.leading:
             inside = self.prefix[len(self.leading) :]
             served = (
-                f"JupyterLab is served at {inside}/ here, without it"
+                f"JupyterLab is served at {inside}/"
                 if self.left_out
-                else "a program that serves only there answers 404"
+                else "a program that only serves there answers 404"
             )
-            text = f"NB_PREFIX begins with {self.leading}, but requests to this workspace begin with {inside}/: {served}."
             found.append(
                 Limitation(
-                    "PrefixNotUsed", f"{text} Take {self.leading} out of the kind's extraEnv."
+                    "PrefixNotUsed",
+                    f"NB_PREFIX begins with {self.leading}, but requests to this pod begin with "
+                    f"{inside}/: {served}. Remove {self.leading} from NB_PREFIX.",
                 )
             )
         return found + limitations.of_container(self.pod, self.spec)
 
     def job(self, record: PodRecord, files: PodFiles, attempt: int) -> Job:
-        """Make the directories of a run and describe it. Raises `Waiting`, `OSError`."""
+        """Create the directories of a run and plan it for the shim.
+
+        Raises:
+            Waiting: The run is not possible at present.
+            OSError: A directory or file cannot be written.
+        """
         name = self.spec["name"]
         private, temporary = files.below("run"), files.temporary()
         files.below("containers", name)
@@ -123,7 +149,7 @@ class Prepared:
         prefix = self.prefix[len(self.left_out) :]
         socket = temporary / SOCKET
         socket.unlink(missing_ok=True)
-        where = runtimes.Place(
+        where = ServingAddress(
             record.address,
             record.ports.get(str(port), port),
             f"{prefix}/",
@@ -132,12 +158,12 @@ class Prepared:
             str(socket),
             name,
         )
-        for path, text in self.runtime.private_files(
-            where, self._show_volumes(home, private)
+        for file, text in self.runtime.private_files(
+            where, self._lab_volume_arguments(home, private)
         ).items():
-            Path(path).touch(mode=0o600)
-            Path(path).write_text(text, encoding="utf-8")
-        root = str(files.path / "root") if self.place.namespaces is None else ""
+            Path(file).touch(mode=0o600)
+            Path(file).write_text(text, encoding="utf-8")
+        root = str(files.path / "root") if self.host.namespaces is None else ""
         needed = environment.base(
             self.pod,
             home,
@@ -145,45 +171,46 @@ class Prepared:
             private,
             temporary,
             self.runtime.programs,
-            self.place.settings,
+            self.host.settings,
         ) | {**self.services}
         home_path = mounted.path if (mounted := self._home()) is not None else ""
         directory = self._directory(home)
-        asked = self._check()
-        check = None if asked is None else f"http://{where.address}:{where.port}{where.fill(asked)}"
+        path = self._check_path()
+        check = None if path is None else f"http://{where.address}:{where.port}{where.fill(path)}"
         group = self._cgroup(record, attempt)
         shim_plan = {
-            "command": self.runtime.line(where),
+            "command": self.runtime.command_line(where),
             "environment": environment.merged(
                 needed,
                 self.runtime.environment,
                 self.variables,
                 home_path,
-                environment.fixed(self.place.settings),
+                environment.fixed(self.host.settings),
             ),
-            # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
+            # The shim changes to it after mounting volumes: a home may only exist in the namespace.
             "directory": directory
             if self.spec.get("workingDir")
             else where.fill(self.runtime.directory),
             "log": str(files.log(name, attempt)),
-            "logBytes": self.place.log_bytes,
-            "logFiles": self.place.log_files,
+            "logBytes": self.host.log_bytes,
+            "logFiles": self.host.log_files,
             "exit": str(files.run(name, attempt, ENDED)),
-            "namespace": self.place.namespaces if self.volumes else None,
+            "namespace": self.host.namespaces if self.volumes else None,
             "steps": plan.steps,
             "openFiles": descriptors.former_limit(),
             "staging": str(files.below("staging")),
             "cgroup": group,
         }
-        files.log(name, attempt).touch(
-            mode=0o600
-        )  # so that whoever asks for the log of this run finds it from now on
+        files.log(name, attempt).touch(mode=0o600)  # the log of this run can be read from now on
         return Job(shim_plan, directory, check, self.runtime.check is None, group, plan.made)
 
     def _directory(self, home: str) -> str:
-        """The container's working directory, as it sees it: its home, where it names none. Made in a volume, as a container runtime does.
+        """Return the working directory of a container as the container sees it.
 
-        Raises `Waiting`.
+        By default that is its home. A directory in a volume is created, as container runtimes do.
+
+        Raises:
+            Waiting: The directory does not exist.
         """
         wanted = self.spec.get("workingDir")
         if not wanted:
@@ -193,9 +220,11 @@ class Prepared:
         ]
         if not inside:
             if not os.path.isdir(wanted):
-                text = f"The working directory {wanted} of container {self.spec['name']} does not exist on this computer."
                 raise Waiting(
-                    VOLUME, f"{text} Make it, mount a volume there, or leave workingDir out.", 10.0
+                    VOLUME,
+                    f"Working directory {wanted} of container '{self.spec['name']}' does not exist "
+                    "on this computer. Create it, mount a volume there, or remove workingDir.",
+                    10.0,
                 )
             return str(wanted)
         mount = max(inside, key=lambda found: len(PurePosixPath(found.path).parts))
@@ -204,50 +233,51 @@ class Prepared:
         if not Path(os.path.realpath(real)).is_relative_to(base):
             raise Waiting(
                 VOLUME,
-                f"The working directory {wanted} leads out of the volume at {mount.path}.",
+                f"Working directory {wanted} leads out of the volume at {mount.path}.",
                 60.0,
             )
         if not mount.read_only:
             real.mkdir(parents=True, exist_ok=True)
         return str(
-            wanted if self.place.namespaces is not None and home != str(mount.source) else real
+            wanted if self.host.namespaces is not None and home != str(mount.source) else real
         )
 
     def _cgroup(self, record: PodRecord, attempt: int) -> str:
-        """The directory of a new control group; empty where there can be none."""
-        if self.place.cgroups is None:
+        """Create a control group and return its directory; empty if that is not possible."""
+        if self.host.cgroups is None:
             return ""
         made = cgroups.create(
-            self.place.cgroups,
-            f"{self.place.settings.cgroup_prefix}{record.uid}-{self.spec['name']}-{attempt}",
+            self.host.cgroups,
+            f"{self.host.settings.cgroup_prefix}{record.uid}-{self.spec['name']}-{attempt}",
             limits.memory_limit(self.spec),
         )
         return "" if made is None else str(made)
 
-    def _check(self) -> str | None:
-        """The path that tells readiness; None where the pod's own probe does, or nothing can."""
+    def _check_path(self) -> str | None:
+        """Return the path of the readiness check; None if the pod has a probe or no HTTP port."""
         if self.spec.get("readinessProbe"):
             return None
         if self.runtime.check is not None:
             return self.runtime.check
-        # The controller names the ports of a kind so, which all speak HTTP: whatever such a program answers, it is alive.
+        # The workspace controller names ports like this, and all of them serve HTTP: any response
+        # means that the program runs.
         ports = self.spec.get("ports") or ()
-        served = self.place.settings.name_label in (
+        served = self.host.settings.name_label in (
             self.pod["metadata"].get("labels") or {}
         ) and any(port.get("name") == f"http-{port['containerPort']}" for port in ports[:1])
         return "{prefix}" if served else None
 
     def _mount(self, files: PodFiles) -> tuple[str, Plan]:
-        """The home directory, and the steps that bring the volumes to their paths."""
+        """Return the home directory, and the steps by which volumes get to their paths."""
         home = self._home()
-        if self.place.namespaces is None:
+        if self.host.namespaces is None:
             root = files.path / "root"
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir(mode=0o700)
             mounts.link(self.volumes, root, home)
             return str(home.source if home is not None else files.below("home")), Plan()
         needed = [
-            self.place.directory,
+            self.host.directory,
             files.path,
             files.temporary(),
             mounts.SHIM,
@@ -256,16 +286,16 @@ class Prepared:
         try:
             plan = mounts.plan(self.volumes, needed)
             return home.path if home is not None else str(files.below("home")), plan
-        except Hides as hides:
+        except HidesProgram as hides:
             if home is None or hides.mount is not home:
-                raise Waiting(VOLUME, f"{hides}. Give the volume another path.", 60.0) from hides
-            # What runs the workspace lies where its home should appear: the home is used where it is instead.
+                raise Waiting(VOLUME, f"{hides} Use another mount path.", 60.0) from hides
+            # The home would hide the program: it is used at the directory of its volume instead.
             return str(home.source), mounts.plan(
                 [mount for mount in self.volumes if mount is not home], needed
             )
 
-    def _show_volumes(self, home: str, private: Path) -> list[str]:
-        """What a Lab must be told so that its file browser shows claims that do not lie in the home; nothing for other programs."""
+    def _lab_volume_arguments(self, home: str, private: Path) -> list[str]:
+        """Return arguments with which a Lab's file browser shows volumes outside the home."""
         if not self.runtime.is_lab:
             return []
         claims = {
@@ -281,7 +311,7 @@ class Prepared:
             )
             if described["name"] in claims and not inside and mount.source.is_dir():
                 shown[mount.path.strip("/")] = (
-                    mount.path if self.place.namespaces is not None else str(mount.source)
+                    mount.path if self.host.namespaces is not None else str(mount.source)
                 )
         if not shown:
             return []
@@ -290,10 +320,10 @@ class Prepared:
         return [f"--ServerApp.contents_manager_class={LAB_FILES}.WorkspaceFiles"]
 
     def _home(self) -> Mount | None:
-        """The home claim: by its volume's name, else what is mounted as somebody's home."""
+        """Return the home volume: by its name, else by a mount path like /home/USER."""
         mounted = list(zip(self.spec.get("volumeMounts") or (), self.volumes, strict=True))
         for described, mount in mounted:
-            if described["name"] == self.place.settings.home_volume and os.path.isdir(mount.source):
+            if described["name"] == self.host.settings.home_volume and os.path.isdir(mount.source):
                 return mount
         for _, mount in mounted:
             if (
@@ -306,28 +336,36 @@ class Prepared:
 
 
 async def prepare(
-    cluster: Cluster, place: Place, pod: Object, spec: Object, files: PodFiles, address: str
+    cluster: Cluster, host: Host, pod: Object, spec: Object, files: PodFiles, address: str
 ) -> Prepared:
-    """Find what a container asks for: values, program, volumes. Raises `Waiting` while something is not there."""
+    """Resolve variables, program and volumes of a container.
+
+    Raises:
+        Waiting: Something that the container needs does not exist at present.
+    """
     if spec.get("restartPolicy") == "Always" and spec in (pod["spec"].get("initContainers") or ()):
-        text = f"The init container {spec['name']} is a side car (restartPolicy: Always), which the local cluster cannot run."
-        raise Waiting(SIDE_CAR, f"{text} Move it to `containers`.", 60.0)
+        raise Waiting(
+            SIDE_CAR,
+            f"Init container '{spec['name']}' is a sidecar (restartPolicy: Always), which the "
+            "local cluster cannot run. Move it to `containers`.",
+            60.0,
+        )
     variables = await environment.variables(cluster, pod, spec, address)
-    settings = place.settings
+    settings = host.settings
     try:
         runtime = await asyncio.to_thread(
-            runtimes.resolve, spec["image"], spec, variables, place.directory
+            images.resolve, spec["image"], spec, variables, host.directory
         )
     except ProgramMissing as missing:
         raise missing.with_hint(settings.image_hint) from missing
     if runtime.is_lab and not any(variables.get(name) for name in TOKENS):
-        runtime = runtimes.behind_gate(runtime, settings.token_hint)
-    volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec, variables)
+        runtime = known_programs.lab_without_token(runtime, settings.token_hint)
+    volumes = await Volumes(cluster, pod, files, host.directory).mounts(spec, variables)
     return Prepared(
-        place, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url)
+        host, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url)
     )
 
 
 def port_of(spec: Object) -> int:
-    """The container port that a known program serves at."""
+    """Return the container port at which a known program serves: the first one."""
     return int(next((found["containerPort"] for found in spec.get("ports") or ()), DEFAULT_PORT))

@@ -1,4 +1,7 @@
-"""What the node remembers of each pod on disk, so that a later process of ours finds the pod's programs again."""
+"""Records of pods on disk, by which a restarted node finds the programs of its pods again.
+
+Each pod has a private directory `pods/<uid>/` with its record, logs, exit codes and volumes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,17 @@ OUT_OF_MEMORY = "out-of-memory"
 
 @dataclass
 class Ended:
-    """How a run of a container ended. Times in seconds since the epoch; `reason` is Completed, Error, OOMKilled, ContainerCannotRun."""
+    """The end of a run of a container.
+
+    Attributes:
+        exit_code: Exit code of the program.
+        reason: `Completed`, `Error`, `OOMKilled` or `ContainerCannotRun`.
+        started_at: Start, in seconds since the epoch.
+        finished_at: End, in seconds since the epoch.
+        signal: Number of the signal that ended the program, if one did.
+        message: Last lines of the log, or why the program could not run.
+        attempt: Number of the run.
+    """
 
     exit_code: int
     reason: str
@@ -32,13 +45,24 @@ class Ended:
 
 @dataclass
 class ContainerRecord:
-    """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
+    """The present or last run of a container.
 
-    `directory` is where its commands begin, as it sees it, and `leading` the part of `NB_PREFIX` that was left out (`preparation.py`);
-    `hooked` is the attempt whose `postStart` hook has run;
-    `check` is the URL that tells readiness where the pod's spec has no probe, with `any_status` by any HTTP response; `pause` the
-    back-off before the next start, in seconds; `cgroup` the directory of its control group, if it has one; `ended` and `previous`
-    tell of the last two runs that are over.
+    Attributes:
+        attempt: Number of the run, counted from 1.
+        pid: Process id of its shim; 0 if none runs.
+        birth: Start of the shim, which distinguishes it from later processes with its pid.
+        started_at: Start of the run, in seconds since the epoch.
+        restarts: Number of restarts.
+        pause: Backoff before the next start, in seconds.
+        directory: Working directory of commands in the container, as the container sees it.
+        leading: Part of `NB_PREFIX` at which the program is not served (`preparation.py`).
+        hooked: Number of the run whose `postStart` hook has run.
+        check: URL of the readiness check where the pod's spec has no probe.
+        any_status: Whether any HTTP response to `check` means ready.
+        cgroup: Directory of its control group; empty if it has none.
+        ended: End of the last run.
+        previous: End of the run before.
+        made: Mount points that were created inside volumes.
     """
 
     attempt: int = 0
@@ -60,7 +84,17 @@ class ContainerRecord:
 
 @dataclass
 class PodRecord:
-    """One pod. `ports` tells which port really listens for each container port."""
+    """A pod.
+
+    Attributes:
+        uid: Uid of the pod.
+        namespace: Its namespace.
+        name: Its name.
+        address: Its IP address; empty before it has one.
+        ports: The port at which the program really listens, for each container port.
+        started_at: Start of the pod, in seconds since the epoch.
+        containers: Its containers by name.
+    """
 
     uid: str
     namespace: str
@@ -75,28 +109,35 @@ class PodFiles:
     """The private directory of one pod, `pods/<uid>/`."""
 
     def __init__(self, directory: Path, uid: str) -> None:
+        """Name the files of a pod in the directory of a cluster."""
         self.path = directory / "pods" / uid
 
     def prepare(self) -> None:
-        """Raises `OSError`."""
+        """Create the directory. Raises `OSError`."""
         for path in (self.path.parent, self.path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def remove(self) -> None:
-        """Never follows a link out of the directory, so what was mounted or linked stays."""
+        """Remove the directory without following links, so that linked volumes stay."""
         if self._temporary.is_symlink():
             short_paths.remove(self._temporary)
         for path in (self._temporary, self.path):
             shutil.rmtree(path, ignore_errors=True)
 
     def below(self, *names: str) -> Path:
-        """A directory in it, made."""
+        """Return a directory in it, which is created."""
         path = self.path.joinpath(*names)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
     def temporary(self) -> Path:
-        """For sockets and scratch files, made. Its path is short: a socket's may have 107 bytes (unix(7)). Raises `OSError`."""
+        """Return a directory for sockets and scratch files, which is created.
+
+        Its path is short, because that of a socket may have 107 bytes (unix(7)).
+
+        Raises:
+            OSError: It cannot be created.
+        """
         path = self._temporary
         if os.name == "posix" and not short_paths.fits(path):
             return short_paths.ensure(path)
@@ -108,19 +149,20 @@ class PodFiles:
         return self.path.parent / f".{self.path.name[:8]}"
 
     def log(self, container: str, attempt: int) -> Path:
+        """Return the path of the log of a run."""
         return self.path / "containers" / container / f"{attempt}.log"
 
     def run(self, container: str, attempt: int, name: str) -> Path:
-        """A file about one run of a container, such as `ENDED`."""
+        """Return the path of a file about a run, such as `ENDED`."""
         return self.path / "containers" / container / f"{attempt}.{name}"
 
     def forget(self, container: str, attempt: int) -> None:
-        """Drop log and exit code of a run."""
+        """Delete log and exit code of a run."""
         for path in (self.path / "containers" / container).glob(f"{attempt}.*"):
             path.unlink(missing_ok=True)
 
     def load(self) -> PodRecord | None:
-        """None when there is none that can be read."""
+        """Return the record of the pod; None if there is none that can be read."""
         try:
             found = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
             found["containers"] = {
@@ -131,7 +173,7 @@ class PodFiles:
             return None
 
     def save(self, record: PodRecord) -> None:
-        """Whole or not at all. Raises `OSError`."""
+        """Replace the record of the pod atomically. Raises `OSError`."""
         temporary = self.path / f".{RECORD}"
         with os.fdopen(
             os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
@@ -140,7 +182,7 @@ class PodFiles:
         os.replace(temporary, self.path / RECORD)
 
     def ended(self, container: str, attempt: int, started_at: float, now: float) -> Ended:
-        """How a run that is over ended, from what its shim wrote; a shim that was killed itself could write nothing."""
+        """Return the end of a run as its shim wrote it; a shim that was killed wrote nothing."""
         out_of_memory = self.run(container, attempt, OUT_OF_MEMORY).exists()
         try:
             found = json.loads(self.run(container, attempt, ENDED).read_text(encoding="utf-8"))
@@ -154,7 +196,7 @@ class PodFiles:
             )
             out_of_memory = out_of_memory or bool(found.get("outOfMemory"))
         except (OSError, ValueError, KeyError):
-            lost = "Its supervising process was killed from outside, so its exit code is not known."
+            lost = "The exit code is unknown because the supervising process was killed."
             ended = Ended(137, "", started_at, now, 9, "" if out_of_memory else lost)
         if out_of_memory:
             ended.reason = "OOMKilled"
@@ -166,7 +208,7 @@ class PodFiles:
 
 
 def is_final(pod: Mapping[str, Any], container: str, ended: Ended) -> bool:
-    """Whether a container that ended so is not started again, by its pod's restart policy."""
+    """Return whether a container that has ended is not restarted, by its pod's restart policy."""
     policy = pod["spec"].get("restartPolicy", "Always")
     if policy == "Always" and any(
         found["name"] == container for found in pod["spec"].get("initContainers") or ()
@@ -176,7 +218,7 @@ def is_final(pod: Mapping[str, Any], container: str, ended: Ended) -> bool:
 
 
 def all_pods(directory: Path) -> Iterator[PodFiles]:
-    """Every pod that has a directory here."""
+    """Yield the files of every pod in the directory of a cluster."""
     try:
         names = sorted(
             entry.name

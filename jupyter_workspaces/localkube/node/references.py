@@ -1,4 +1,4 @@
-"""References in a pod's spec: `$(NAME)`, and what a pod can say of itself (Kubernetes API reference, “Downward API”)."""
+"""References in a pod's spec: `$(NAME)`, and fields of the pod (“Downward API” in Kubernetes)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,17 @@ _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 def field_value(
     pod: Object, reference: Object, address: str, container: Object | None = None
 ) -> str:
-    """The text of a `fieldRef` or `resourceFieldRef`. Raises `Waiting` when there is no such field."""
+    """Return the value of a `fieldRef` or `resourceFieldRef`.
+
+    Args:
+        pod: The pod.
+        reference: The object that contains the reference.
+        address: IP address of the pod.
+        container: The container whose resources a reference without a container name means.
+
+    Raises:
+        Waiting: There is no such field.
+    """
     if (resource := reference.get("resourceFieldRef")) is not None:
         return _resource(pod, resource, container)
     path = (reference.get("fieldRef") or {}).get("fieldPath", "")
@@ -47,11 +57,16 @@ def field_value(
     if path in ("metadata.labels", "metadata.annotations"):
         kept = metadata.get(path.partition(".")[2]) or {}
         return "\n".join(f'{key}="{_quoted(value)}"' for key, value in sorted(kept.items()))
-    raise Waiting(CONFIG, f"A pod has no field {path!r} to refer to.", 60.0)
+    raise Waiting(
+        CONFIG, f"The pod field '{path}' in a fieldRef does not exist. Change the reference.", 60.0
+    )
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
-    """`$(NAME)` by its value, `$$` by `$`; an unknown name stays as it stands (Kubernetes API reference, EnvVar.value)."""
+    """Replace `$(NAME)` in a text by values and `$$` by `$`.
+
+    Unknown names stay unchanged (Kubernetes API reference, EnvVar.value).
+    """
 
     def replaced(match: re.Match[str]) -> str:
         if match[1] == "$":
@@ -67,14 +82,14 @@ def _resource(pod: Object, reference: Object, container: Object | None) -> str:
     if found is None:
         raise Waiting(
             CONFIG,
-            f"The pod has no container {named!r} whose resources could be referred to.",
+            f"Container '{named}' of a resourceFieldRef does not exist in the pod.",
             60.0,
         )
     section, _, name = str(reference.get("resource", "")).partition(".")
     amount = ((found.get("resources") or {}).get(section) or {}).get(name)
     if amount is not None:
         value = parse(str(amount))
-    elif section == "limits":  # without a limit it is what the machine has
+    elif section == "limits":  # without a limit, it is the capacity of the machine
         value = Decimal(
             {"cpu": os.cpu_count() or 1, "memory": psutil.virtual_memory().total}.get(name, 0)
         )

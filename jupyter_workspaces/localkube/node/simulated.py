@@ -1,4 +1,4 @@
-"""A node that runs nothing: it says of its pods that they run, and that they are gone once they were deleted."""
+"""A node for tests and benchmarks that runs no programs: it only reports that its pods run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUnavailable
 
 from . import addresses, status
-from .logs import read, why_not
+from .logs import read, unavailable_reason
 from .records import Ended
-from .status import ContainerState, text
+from .status import ContainerState, rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,10 @@ WORKERS = 8
 
 
 class SimulatedNode:
-    """Pods are Running and Ready `ready_after` seconds after they were given to it. Runs until cancelled."""
+    """A node that reports its pods as running and ready, and removes those that are deleted."""
 
     def __init__(self, cluster: Cluster, ready_after: float = 0.0) -> None:
+        """Create a node whose pods are ready `ready_after` seconds after they were scheduled."""
         self._cluster = cluster
         self._ready_after = ready_after
         self._pods = Reflector(cluster, PODS, field_selector=f"spec.nodeName={NAME}")
@@ -42,6 +43,7 @@ class SimulatedNode:
         self._began: dict[str, float] = {}
 
     async def run(self) -> None:
+        """Register the node and report pods until cancelled."""
         await self._register()
         stop_listening = self._pods.listen(self._changed)
         self._pods.start()
@@ -80,16 +82,16 @@ class SimulatedNode:
                 )
                 if left > 0:
                     return left
-                self._pods.apply(await self._say_running(pod))
+                self._pods.apply(await self._report_running(pod))
         except (NotFound, Conflict):
-            return None  # it is gone, or another has its name: the watch tells
+            return None  # deleted or replaced; its event queues it again
         return None
 
-    async def _say_running(self, pod: Object) -> dict[str, Any]:
+    async def _report_running(self, pod: Object) -> dict[str, Any]:
         metadata, now = pod["metadata"], time.time()
         found = status.build(
             pod,
-            addresses.of(metadata["uid"]),
+            addresses.address_of(metadata["uid"]),
             now,
             [_running(container, metadata["uid"], now) for container in pod["spec"]["containers"]],
             [
@@ -116,13 +118,13 @@ class SimulatedNode:
                 NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
             )
         except AlreadyExists:
-            log.debug("The node %s was registered before", NAME)
-        now = text(time.time())
+            log.debug("The node %s is already registered", NAME)
+        now = rfc3339(time.time())
         ready = {
             "type": "Ready",
             "status": "True",
             "reason": "NodeReady",
-            "message": "pods are only said to run",
+            "message": "this node simulates pods",
             "lastHeartbeatTime": now,
             "lastTransitionTime": now,
         }
@@ -136,21 +138,23 @@ class SimulatedNode:
 
 
 class SimulatedLogs:
-    """Every container that runs has the same log: the lines of one file, `time stream F text` each; without a file none."""
+    """Logs of a simulated node: every container has the content of the same file."""
 
     def __init__(self, path: Path | None) -> None:
+        """Use the log in a file, in the log format of the CRI; without a file logs are empty."""
         self._path = path
 
     def __call__(
         self, pod: Object, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
+        """Return the pieces of a container's log. See `ApiServer.logs`."""
         return self._pieces(pod, container, options)
 
     async def _pieces(
         self, pod: Object, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
         if options.previous or (pod.get("status") or {}).get("phase") != "Running":
-            raise LogsUnavailable(why_not(pod, container, options.previous))
+            raise LogsUnavailable(unavailable_reason(pod, container, options.previous))
         if self._path is None:
             return
         if not await asyncio.to_thread(self._path.exists):
@@ -160,8 +164,12 @@ class SimulatedLogs:
             yield piece
 
 
-async def absent(cluster: Cluster, name: str) -> None:
-    """Say of a node that ran here before that it does not now, so that no pod is given to it. Raises `ClusterError`."""
+async def mark_unavailable(cluster: Cluster, name: str) -> None:
+    """Report a node that does not run as not ready, so that no pod is scheduled to it.
+
+    Raises:
+        ClusterError: The status could not be written.
+    """
     try:
         held = await cluster.get(NODES, name)
     except NotFound:
@@ -176,12 +184,12 @@ async def absent(cluster: Cluster, name: str) -> None:
     )
     if known is None or known["status"] != "True":
         return
-    now = text(time.time())
+    now = rfc3339(time.time())
     unknown = {
         **known,
         "status": "Unknown",
         "reason": "NodeStatusUnknown",
-        "message": "the cluster runs without this node",
+        "message": "the local cluster runs without this node",
     }
     await cluster.patch(
         NODES,

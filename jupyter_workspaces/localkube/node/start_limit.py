@@ -1,4 +1,7 @@
-"""Starts at once are bounded: many programs that import at the same time only keep each other from getting ready."""
+"""Limits how many programs start at the same time.
+
+Programs that start together compete for the cores and delay each other's readiness.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,48 @@ import asyncio
 import os
 from collections import deque
 
-LONGEST_SECONDS = 60.0
-"""Whoever takes longer than this to get ready no longer holds others up."""
+SLOT_SECONDS = 60.0
+"""A program that needs longer than this to get ready no longer delays others."""
 
 
 class Slot:
-    """Room to start one program. Release it when the program is ready or over; it releases itself after a minute."""
+    """The right to start one program.
 
-    def __init__(self, room: Room) -> None:
-        self._room: Room | None = room
-        self._timer = asyncio.get_running_loop().call_later(LONGEST_SECONDS, self.release)
+    Release it once the program is ready or has ended. It is released automatically after a minute.
+    """
+
+    def __init__(self, limit: StartLimit) -> None:
+        """Create a slot of `limit`, which has counted it already."""
+        self._limit: StartLimit | None = limit
+        self._timer = asyncio.get_running_loop().call_later(SLOT_SECONDS, self.release)
 
     def release(self) -> None:
-        room, self._room = self._room, None
-        if room is not None:
+        """Let the next program start. Further calls have no effect."""
+        limit, self._limit = self._limit, None
+        if limit is not None:
             self._timer.cancel()
-            room._give_back()
+            limit._return_slot()
 
 
-class Room:
-    """As many slots as cores, given in the order they were asked for."""
+class StartLimit:
+    """Hands out a limited number of slots, first come, first served."""
 
     def __init__(self, size: int | None = None) -> None:
+        """Create a limit with `size` slots, by default one for each core."""
         self._free = size or os.cpu_count() or 1
         self._waiting: deque[asyncio.Future[Slot]] = deque()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Return how many programs wait for a slot."""
         return sum(1 for waiting in self._waiting if not waiting.done())
 
     @property
     def full(self) -> bool:
+        """Whether the next program has to wait."""
         return self._free <= 0
 
     async def enter(self) -> Slot:
-        """Wait for a slot; only leaving it unasked or cancelling bounds the wait, since each slot ends by itself."""
+        """Wait for a slot. The wait is bounded, since slots are released automatically."""
         if self._free > 0:
             self._free -= 1
             return Slot(self)
@@ -53,7 +63,7 @@ class Room:
                 turn.result().release()
             raise
 
-    def _give_back(self) -> None:
+    def _return_slot(self) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

@@ -1,4 +1,7 @@
-"""The status of a pod as Kubernetes has it, from what its containers do. Pure."""
+"""Builds the status of a pod from the states of its containers. Pure.
+
+Source: Kubernetes docs, “Pod Lifecycle”; API reference, PodStatus.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,23 @@ Object = Mapping[str, Any]
 
 @dataclass
 class ContainerState:
-    """What a container does now. Exactly one of running (`started_at`), waiting (`reason`) and over (`over`) holds.
+    """State of a container: running (`started_at`), ended for good (`over`), or waiting.
 
-    `problem` is what its readiness probe found, while it runs and is not ready; `ended` and `previous` tell of the last two
-    runs that are over; `attempt` counts runs, and makes an id with `container_prefix`.
+    Attributes:
+        name: Name of the container.
+        image: Its image.
+        container_prefix: Beginning of container ids; the number of the run follows.
+        attempt: Number of the present or last run, counted from 1; 0 before the first.
+        reason: Reason of the waiting state.
+        message: Message of the waiting state.
+        started_at: Start of the present run, in seconds since the epoch; None if none runs.
+        over: Whether the container has ended and is not restarted.
+        ended: End of the last run.
+        previous: End of the run before.
+        restarts: Number of restarts.
+        ready: Whether the container is ready.
+        started: Whether its startup probe has succeeded.
+        problem: What its readiness probe found while it runs and is not ready.
     """
 
     name: str
@@ -37,10 +53,11 @@ class ContainerState:
 
     @property
     def container_id(self) -> str:
-        """Of the run that is shown; empty before the first."""
+        """Id of the present run; empty before the first."""
         return self.id_of(self.attempt)
 
     def id_of(self, attempt: int) -> str:
+        """Return the container id of a run; empty for run 0."""
         return f"{self.container_prefix}{attempt}" if attempt else ""
 
 
@@ -53,7 +70,19 @@ def build(
     ending: bool = False,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """A whole status; conditions that did not turn keep their time, those that others wrote stay."""
+    """Return the status of a pod.
+
+    Conditions that did not change keep their times; conditions of other writers are kept.
+
+    Args:
+        pod: The pod.
+        address: Its IP address; empty before it has one.
+        started_at: Its start, in seconds since the epoch.
+        containers: States of its containers.
+        init_containers: States of its init containers.
+        ending: Whether the pod is being deleted.
+        now: Time of conditions that change; the present time by default.
+    """
     before = pod.get("status") or {}
     policy = pod["spec"].get("restartPolicy", "Always")
     initialized = all(
@@ -76,7 +105,7 @@ def build(
         "phase": _phase(policy, containers, init_containers),
         "hostIP": "127.0.0.1",
         "hostIPs": [{"ip": "127.0.0.1"}],
-        "startTime": text(started_at),
+        "startTime": rfc3339(started_at),
         "conditions": _conditions(
             before.get("conditions") or (), conditions, now or datetime.now(timezone.utc)
         ),
@@ -91,8 +120,8 @@ def build(
     return status
 
 
-def text(seconds: float) -> str:
-    """A point in time as Kubernetes writes it."""
+def rfc3339(seconds: float) -> str:
+    """Return a time in seconds since the epoch as text of the API (RFC 3339)."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -110,7 +139,7 @@ def _phase(
             if all(state.ended is not None and state.ended.exit_code == 0 for state in containers)
             else "Failed"
         )
-    # A container between two runs still counts as running: the pod is not waiting to begin.
+    # A pod whose container is between two runs is still Running: only new pods are Pending.
     if all(
         state.started_at is not None or state.over or state.ended is not None
         for state in containers
@@ -179,7 +208,7 @@ def _container(state: ContainerState) -> dict[str, Any]:
         return found
     found["lastState"] = _terminated(state, state.ended)
     if state.started_at is not None:
-        found["state"] = {"running": {"startedAt": text(state.started_at)}}
+        found["state"] = {"running": {"startedAt": rfc3339(state.started_at)}}
     else:
         found["state"] = {
             "waiting": {"reason": state.reason}
@@ -194,8 +223,8 @@ def _terminated(state: ContainerState, ended: Ended | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "exitCode": ended.exit_code,
         "reason": ended.reason,
-        "startedAt": text(ended.started_at),
-        "finishedAt": text(ended.finished_at),
+        "startedAt": rfc3339(ended.started_at),
+        "finishedAt": rfc3339(ended.finished_at),
     }
     if ended.signal is not None:
         found["signal"] = ended.signal

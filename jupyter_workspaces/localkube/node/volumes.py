@@ -1,4 +1,7 @@
-"""Where the content of a pod's volumes lies: claims are directories, everything else is files in the pod's private directory."""
+"""Sources of a pod's volumes: directories of claims, and files in the pod's private directory.
+
+Secrets, ConfigMaps, downward API, projected volumes and tokens are written as files there.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,18 @@ Object = Mapping[str, Any]
 
 TOKEN_SECONDS = 3600
 DEFAULT_MODE = 0o644
-BROUGHT = ("default", "kube-root-ca.crt")
-"""What each namespace gets by itself, a moment after it was made."""
+CREATED_WITH_NAMESPACE = ("default", "kube-root-ca.crt")
+"""Objects that controllers create in each new namespace, after a short delay."""
 
 
 class Volumes:
-    """The volumes of one pod. Files are written anew at every start, so a changed Secret is seen after a restart."""
+    """The volumes of one pod.
+
+    Files are written at every start of a container, so that a restart applies changed Secrets.
+    """
 
     def __init__(self, cluster: Cluster, pod: Object, files: PodFiles, directory: Path) -> None:
+        """Create the volumes of a pod in the directory of a cluster."""
         self._cluster = cluster
         self._pod = pod
         self._namespace: str = pod["metadata"]["namespace"]
@@ -51,7 +58,15 @@ class Volumes:
         self._known: dict[str, tuple[Path, bool, bool]] = {}
 
     async def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
-        """What a container mounts; `variables` are for `subPathExpr`. Raises `Waiting` when something is not there (yet) or not possible here."""
+        """Return the volume mounts of a container.
+
+        Args:
+            container: The container's spec.
+            variables: Environment variables that `subPathExpr` may refer to.
+
+        Raises:
+            Waiting: A volume does not exist yet, or is not possible on this node.
+        """
         volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes") or ()}
         found = []
         for mount in container.get("volumeMounts") or ():
@@ -67,7 +82,7 @@ class Volumes:
         return found
 
     async def _source(self, volume: Object) -> tuple[Path, bool, bool]:
-        """Directory, whether it is read-only, whether it is our own copy."""
+        """Return the directory of a volume, whether it is read-only, and whether it is a copy."""
         name = volume["name"]
         if claim := volume.get("persistentVolumeClaim"):
             return await self._claim(claim["claimName"]), bool(claim.get("readOnly")), False
@@ -78,7 +93,8 @@ class Volumes:
             if not await asyncio.to_thread(path.exists):
                 raise Waiting(
                     VOLUME,
-                    f"The volume {name} is the folder {path} of this computer, and that does not exist. Make it, or leave the volume out.",
+                    f"Folder {path} of volume '{name}' does not exist on this computer. Create it, "
+                    "or remove the volume.",
                 )
             return path, False, False
         for kind in ("secret", "configMap", "downwardAPI", "projected"):
@@ -97,7 +113,8 @@ class Volumes:
         kind = next((found for found in volume if found != "name"), "nothing")
         raise Waiting(
             VOLUME,
-            f"The volume {name} is of type {kind}, which the local cluster does not have.",
+            f"Volume '{name}' has the type {kind}, which the local cluster does not support. Use "
+            "another type.",
             60.0,
         )
 
@@ -107,36 +124,38 @@ class Volumes:
         except NotFound:
             raise Waiting(
                 VOLUME,
-                f"The volume claim {name} does not exist. Make it, or take another one.",
+                f"Volume claim '{name}' does not exist. Create it, or use another one.",
                 1.0,
             ) from None
         bound = (claim.get("status") or {}).get("phase") == "Bound" and claim["spec"].get(
             "volumeName"
         )
         if not bound:
-            raise Waiting(VOLUME_PENDING, f"The volume claim {name} has no volume yet.", 0.2)
+            raise Waiting(VOLUME_PENDING, f"Waiting for the volume of volume claim '{name}'.", 0.2)
         try:
             volume = await self._cluster.get(PERSISTENT_VOLUMES, bound)
         except NotFound:
             raise Waiting(
                 VOLUME,
-                f"The volume {bound} of the claim {name} is gone, and its files with it.",
+                f"Volume '{bound}' of volume claim '{name}' was deleted, and its files with it.",
                 10.0,
             ) from None
         host = volume["spec"].get("hostPath") or volume["spec"].get("local")
         if not host:
             raise Waiting(
                 VOLUME,
-                f"The volume {bound} of the claim {name} is not a folder of this computer.",
+                f"Volume '{bound}' of volume claim '{name}' is not a folder of this computer.",
                 60.0,
             )
         path = Path(host["path"])
         if not await asyncio.to_thread(self._is_folder, path):
-            raise Waiting(VOLUME, f"The folder {path} of the claim {name} does not exist.")
+            raise Waiting(
+                VOLUME, f"Folder {path} of volume claim '{name}' does not exist. Create it."
+            )
         return path
 
     def _is_folder(self, path: Path) -> bool:
-        """Ours are made when they are missing, others' never."""
+        """Return whether a folder exists; a missing one of ours is created."""
         if self._claims in path.parents:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path.is_dir()
@@ -160,7 +179,8 @@ class Volumes:
             return await self._token(token, mode)
         raise Waiting(
             VOLUME,
-            f"A projected volume asks for {', '.join(source)}, which the local cluster does not have.",
+            f"A projected volume has the source {', '.join(source)}, which the local cluster does "
+            "not support. Remove it.",
             60.0,
         )
 
@@ -181,7 +201,9 @@ class Volumes:
             if item["key"] in content:
                 found[item["path"]] = (content[item["key"]], item.get("mode", mode))
             elif not wanted.get("optional"):
-                raise Waiting(CONFIG, f"The {resource.kind} {name} has no key {item['key']}.", 1.0)
+                raise Waiting(
+                    CONFIG, f"{resource.kind} '{name}' has no key '{item['key']}'. Add it.", 1.0
+                )
         return found
 
     async def _token(self, wanted: Object, mode: int) -> dict[str, tuple[bytes, int]]:
@@ -213,13 +235,13 @@ class Volumes:
     def _missing(self, resource: Resource, name: str) -> Waiting:
         return Waiting(
             CONFIG,
-            f"The {resource.kind} {name} does not exist in {self._namespace}.",
-            0.2 if name in BROUGHT else 1.0,
+            f"{resource.kind} '{name}' does not exist in namespace '{self._namespace}'. Create it.",
+            0.2 if name in CREATED_WITH_NAMESPACE else 1.0,
         )
 
 
 def content_of(held: Object) -> dict[str, bytes]:
-    """Keys and values of a Secret or ConfigMap."""
+    """Return keys and values of a Secret or ConfigMap."""
     if held["kind"] == SECRETS.kind:
         return {
             key: base64.b64decode(value or "") for key, value in (held.get("data") or {}).items()
@@ -231,7 +253,7 @@ def content_of(held: Object) -> dict[str, bytes]:
 
 
 def _write_files(directory: Path, content: Mapping[str, tuple[bytes, int]]) -> None:
-    """Replace what is in a directory of ours."""
+    """Replace the content of a directory of ours."""
     for entry in directory.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -242,25 +264,25 @@ def _write_files(directory: Path, content: Mapping[str, tuple[bytes, int]]) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
-        # The directory is closed to other users already; what the mode says beyond the owner has no one to hold for.
+        # Only the owner's permissions matter, because the directory is closed to other users.
         path.chmod((mode & 0o700) | 0o400)
 
 
 def _relative(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise Waiting(CONFIG, f"{name!r} is not a path inside a volume.", 60.0)
+        raise Waiting(CONFIG, f"'{name}' is not a path inside a volume.", 60.0)
     return path
 
 
 def _within(source: Path, inner: str, *, writable: bool) -> Path:
-    """A `subPath`, made when missing. A link that leads out of the volume is refused."""
+    """Return the directory of a `subPath`, which is created; refuse links out of the volume."""
     found = source.joinpath(*_relative(inner).parts)
     real, base = Path(os.path.realpath(found)), Path(os.path.realpath(source))
     if base != real and base not in real.parents:
-        raise Waiting(VOLUME, f"The path {inner} leads out of its volume.", 60.0)
+        raise Waiting(VOLUME, f"subPath '{inner}' leads out of its volume.", 60.0)
     if not real.exists():
         if not writable:
-            raise Waiting(VOLUME, f"The path {inner} does not exist in its read-only volume.")
+            raise Waiting(VOLUME, f"subPath '{inner}' does not exist in its read-only volume.")
         real.mkdir(parents=True)
     return real

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from jupyter_workspaces.common.supervision import Health, Supervisor
+from jupyter_workspaces.common.supervision import Supervisor, TaskHealth
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.reflector import Key, key_of
 
@@ -113,7 +113,7 @@ class EventFeed(ABC):
         return bool(self._changes)
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its tasks."""
         return self._tasks.health
 

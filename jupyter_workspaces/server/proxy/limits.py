@@ -1,23 +1,25 @@
-"""How long the proxy waits for a workspace's program, and how much it lets through at once."""
+"""Timeouts and size limits of the proxy, from the traits of the server extension."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 SETTING = "jupyter_workspaces_limits"
+"""Name of the web application's setting that holds `Limits`."""
 
 HANDSHAKE_SECONDS = 30.0
-"""For the answer to a WebSocket's opening request; browsers try again by themselves."""
+"""Seconds to wait for the response to a WebSocket handshake. Browsers retry by themselves."""
 PROBE_SECONDS = 2.0
-"""For the answer to a HEAD request that asks whether a program answers at all."""
+"""Seconds to wait for the response to the HEAD request that probes whether a program responds."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Traits of the server extension (`app.JupyterWorkspaces`), which documents them.
+    """Limits that administrators can set (`app.JupyterWorkspaces` documents them).
 
-    `page_seconds` and `response_seconds` bound the time between the end of a request and the head of its response, for documents that
-    a browser opens and for everything else. A body has no limit, for streams may be silent for hours.
+    `page_seconds` and `response_seconds` limit the time from the end of a request to the head of
+    its response: the former for documents that a browser opens, the latter for everything else.
+    The transfer of a body has no time limit, because streams may be silent for hours.
     """
 
     page_seconds: float = 15.0

@@ -1,15 +1,21 @@
-"""Where a workspace answers, by what workspace, kind, pod and Service say; or why it does not answer now."""
+"""Resolves a workspace's port to a network address.
+
+`resolve` reads the workspace, its kind, its pod and its Service from the cache, and returns a
+`Target`. There are three ways into a workspace:
+
+1. On the local cluster: the pod's loopback address.
+2. Inside a cluster: the workspace's Service.
+3. From outside a cluster: a port-forward through the API server (`ForwardedPod`).
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.peers import FOREIGN
 from jupyter_workspaces.resources import metadata_keys, unreadable
 from jupyter_workspaces.resources.templates import (
     TemplateError,
@@ -17,71 +23,21 @@ from jupyter_workspaces.resources.templates import (
     connect_path,
     render,
 )
-from jupyter_workspaces.server.access_reviews import Access
+
+from .interfaces import ClusterView
+from .unavailable import Unavailable
 
 log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
 LOCALHOST = "localhost"
-DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
-
-
-class Listened(Protocol):
-    """Objects whose changes can be listened to (`cluster.reflector.Reflector`)."""
-
-    def listen(
-        self, listener: Callable[[str, dict[str, Any], dict[str, Any] | None], None]
-    ) -> Callable[[], None]: ...
-
-
-class View(Protocol):
-    """What of the cluster the proxy reads (`cluster.cache.Cache`)."""
-
-    @property
-    def workspaces(self) -> Listened: ...
-    @property
-    def cluster(self) -> Cluster: ...
-    async def reach(self, namespace: str) -> None: ...
-    def workspace(self, namespace: str, name: str) -> dict[str, Any] | None: ...
-    def kind_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
-    def pod_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
-    def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
-    def strangers_of(
-        self, workspace: dict[str, Any], service: dict[str, Any]
-    ) -> list[dict[str, Any]]: ...
-
-
-class Workspaces(Protocol):
-    """What the pages can do with a workspace. Both raise `Problem`."""
-
-    async def pause(self, namespace: str, name: str, paused: bool) -> object: ...
-    async def restart(self, namespace: str, name: str) -> None: ...
-
-
-class Pods(Protocol):
-    """How far a start is: an object whose `steps` have `name`, `state`, `seconds` (`api.workspaces.pods.service.Pods`)."""
-
-    async def progress(self, namespace: str, name: str) -> Any: ...
-
-
-class Services(Protocol):
-    """Services that the proxy uses. `ready` waits for the cluster and raises `NotReady`."""
-
-    async def ready(self, seconds: float = ..., *, stale: bool = ...) -> Services: ...
-    @property
-    def access(self) -> Access: ...
-    @property
-    def cluster(self) -> View: ...
-    @property
-    def workspaces(self) -> Workspaces: ...
-    @property
-    def pods(self) -> Pods: ...
+CLUSTER_DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
 
 
 @dataclass(frozen=True)
-class Place:
-    """A port of a workspace, as an address names it."""
+class WorkspacePort:
+    """A port of a workspace, as it is named in URLs."""
 
     namespace: str
     name: str
@@ -89,12 +45,13 @@ class Place:
 
     @property
     def path(self) -> str:
+        """The path of the port below a server's base URL, with a slash at both ends."""
         return connect_path(self.namespace, self.name, self.port_id)
 
 
 @dataclass(frozen=True)
-class Forwarded:
-    """A pod that is reached through the API server, because its address cannot be dialled from here."""
+class ForwardedPod:
+    """A pod that is reached by a port-forward through the API server."""
 
     namespace: str
     pod: str
@@ -102,18 +59,32 @@ class Forwarded:
 
     @property
     def host(self) -> str:
-        """A name for the pool of connections: another pod of the same name is another place."""
+        """A host name for the connection pool. It contains the uid, since names are reused."""
         return f"{self.pod}.{self.namespace}.{self.uid}"
 
     @classmethod
-    def of_host(cls, host: str) -> Forwarded:
+    def from_host(cls, host: str) -> ForwardedPod:
+        """Parse `host`."""
         pod, namespace, uid = host.rsplit(".", 2)
         return cls(namespace, pod, uid)
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to connect, and what the kind wants of a request (contracts/kubeflow-workspaces.md §3.2 `httpProxy`)."""
+    """Where to connect to a workspace's port, and how its kind changes requests.
+
+    Attributes:
+        host: Host name or address of the program, without brackets.
+        port: TCP port of the program.
+        secret: Name of the Secret with the workspace's token, None if its kind has no token.
+        remove_prefix: Whether the kind sets `httpProxy.removePathPrefix`.
+        set_headers: Request headers that the kind sets.
+        add_headers: Request headers that the kind adds.
+        drop_headers: Lower-case names of the request headers that the kind removes.
+        forwarded: The pod, if it is reached by a port-forward.
+        workspace: The Workspace object.
+        path: The path that the program got when it started, with a slash at both ends.
+    """
 
     host: str
     port: int
@@ -122,103 +93,84 @@ class Target:
     set_headers: Mapping[str, str] = field(default_factory=dict)
     add_headers: Mapping[str, str] = field(default_factory=dict)
     drop_headers: frozenset[str] = frozenset()
-    forwarded: Forwarded | None = None
+    forwarded: ForwardedPod | None = None
     workspace: Object = field(default_factory=dict)
     path: str = ""
-    """The path that the program got at its start, with a slash at both ends."""
-
-    @property
-    def dialled(self) -> str:
-        """What the connection is opened to; `netloc` is what the workspace is told of it."""
-        return self.netloc if self.forwarded is None else f"{self.forwarded.host}:{self.port}"
 
     @property
     def netloc(self) -> str:
+        """Host and port, as the program knows itself."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 80 else f"{host}:{self.port}"
 
-
-_STATUS = {"gone": 404, "port": 404, "unreachable": 502, "token": 502, "secret": 502, "silent": 504}
-
-
-class Unavailable(Exception):
-    """The workspace cannot be reached now; `message` is for a person.
-
-    `state` is cluster (which does not answer, or not yet), gone, port, stopping, paused, starting, failed, unreachable, token (there is
-    none), secret (this server may not read it) or silent (the program takes requests and does not answer).
-    """
-
-    def __init__(self, state: str, message: str) -> None:
-        super().__init__(message)
-        self.state, self.message = state, message
-
     @property
-    def status(self) -> int:
-        """The HTTP status to answer with."""
-        return _STATUS.get(self.state, 503)
+    def connect_netloc(self) -> str:
+        """Host and port that the connection is opened to, for the connection pool."""
+        return self.netloc if self.forwarded is None else f"{self.forwarded.host}:{self.port}"
 
 
-def foreign_listener() -> Unavailable:
-    """Why a workspace is not opened at whose address another user listens. A pod that is made anew gets another address."""
-    return Unavailable(
-        "failed",
-        f"{FOREIGN} Nothing was sent to it. Restart the workspace: it then gets another address.",
-    )
+def resolve(view: ClusterView, workspace_port: WorkspacePort) -> Target:
+    """Return the target of a workspace's port.
 
-
-def resolve(view: View, place: Place) -> Target:
-    """Where `place` answers. Raises `Unavailable`."""
-    workspace = view.workspace(place.namespace, place.name)
+    Raises:
+        Unavailable: The workspace cannot be opened now.
+    """
+    namespace, name = workspace_port.namespace, workspace_port.name
+    workspace = view.workspace(namespace, name)
     if workspace is None:
         raise Unavailable(
             "gone",
-            f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.",
+            f"Workspace '{name}' not found in namespace '{namespace}'. It may have been deleted.",
         )
     try:
-        return _resolve(view, place, workspace)
+        return _resolve(view, workspace_port, workspace)
     except unreadable.ERRORS as error:
         log.warning(
-            "Workspace %s/%s, its kind or its pod cannot be read",
-            place.namespace,
-            place.name,
-            exc_info=error,
+            "Workspace %s/%s, its kind or its pod is malformed", namespace, name, exc_info=error
         )
         raise Unavailable("failed", unreadable.sentence(workspace)) from error
 
 
-def _resolve(view: View, place: Place, workspace: dict[str, Any]) -> Target:
+def _resolve(view: ClusterView, workspace_port: WorkspacePort, workspace: dict[str, Any]) -> Target:
+    name = workspace_port.name
     if workspace["metadata"].get("deletionTimestamp"):
-        raise Unavailable("gone", f"{place.name} is being deleted.")
+        raise Unavailable("gone", f"Workspace '{name}' is being deleted.")
     pod = view.pod_of(workspace)
     status = workspace.get("status") or {}
     message = status.get("stateMessage") or ""
     if workspace["spec"].get("paused"):
         if pod is None and status.get("state") == "Paused":
-            raise Unavailable("paused", "Its programs are stopped; the files in its volumes stay.")
+            raise Unavailable(
+                "paused", "Its programs are stopped. The files in its volumes are kept."
+            )
         raise Unavailable(
-            "stopping", "Its programs are asked to end; the files in its volumes stay."
+            "stopping", "Its programs are being stopped. The files in its volumes are kept."
         )
     kind = view.kind_of(workspace)
     if kind is None:
         raise Unavailable(
             "failed",
-            f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.",
+            f"Its workspace kind '{workspace['spec']['kind']}' no longer exists. Ask your"
+            " administrator to restore the workspace kind.",
         )
     ports = _ports(workspace, kind)
-    if place.port_id not in ports:
+    if workspace_port.port_id not in ports:
         known = ", ".join(sorted(ports)) or "none"
-        raise Unavailable("port", f"{place.name} has no port {place.port_id}. Its ports: {known}.")
-    if pod is None or not _answers(pod):
+        raise Unavailable(
+            "port",
+            f"Workspace '{name}' has no port '{workspace_port.port_id}'. Its ports: {known}.",
+        )
+    if pod is None or not _is_ready(pod):
         if status.get("state") == "Error":
             raise Unavailable(
-                "failed", message or "It needs attention; look at its events and its log."
+                "failed", message or "It needs attention. Check its events and its log."
             )
-        raise Unavailable("starting", message or "Waiting for its pod to be made.")
-    return _target(view, place, kind, workspace, pod, ports)
+        raise Unavailable("starting", message or "Waiting for its pod to be created.")
+    return _target(view, workspace_port, kind, workspace, pod, ports)
 
 
 def _ports(workspace: Object, kind: Object) -> dict[str, int]:
-    """Port id → container port of the image that the workspace uses."""
+    """Map port ids to container ports, for the image that the workspace uses."""
     chosen = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
     images = kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]
     return {
@@ -229,7 +181,7 @@ def _ports(workspace: Object, kind: Object) -> dict[str, int]:
     }
 
 
-def _answers(pod: Object) -> bool:
+def _is_ready(pod: Object) -> bool:
     if pod["metadata"].get("deletionTimestamp"):
         return False
     status = pod.get("status") or {}
@@ -242,15 +194,21 @@ def _answers(pod: Object) -> bool:
 
 
 def _target(
-    view: View,
-    place: Place,
+    view: ClusterView,
+    workspace_port: WorkspacePort,
     kind: Object,
     workspace: dict[str, Any],
     pod: Object,
     ports: Mapping[str, int],
 ) -> Target:
-    port = ports[place.port_id]
-    annotations = pod["metadata"].get("annotations") or {}
+    namespace, name, port_id = (
+        workspace_port.namespace,
+        workspace_port.name,
+        workspace_port.port_id,
+    )
+    metadata = pod["metadata"]
+    annotations = metadata.get("annotations") or {}
+    port = ports[port_id]
     endpoint = view.cluster.endpoint
     forwarded = None
     if endpoint.embedded:
@@ -258,32 +216,29 @@ def _target(
         local = annotations.get(f"{metadata_keys.LOCAL_PORT}{port}", "")
         port = int(local) if local.isdecimal() else port
     elif endpoint.in_cluster:
-        host = _service(view, place, port, workspace, pod)
+        host = _service_host(view, workspace_port, port, workspace, pod)
     else:
-        host = LOCALHOST  # what a program sees that is reached by port-forward
-        metadata = pod["metadata"]
-        forwarded = Forwarded(metadata["namespace"], metadata["name"], metadata["uid"])
+        host = LOCALHOST  # the host name that a program sees behind a port-forward
+        forwarded = ForwardedPod(metadata["namespace"], metadata["name"], metadata["uid"])
     declared = kind["spec"]["podTemplate"].get("ports") or ()
-    proxy = next(
-        (entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {}
-    )
+    proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == port_id), {})
     headers = proxy.get("requestHeaders") or {}
+    base = base_url(metadata)
 
-    base = base_url(pod["metadata"])
+    def prefix(other_id: str) -> str:
+        return connect_path(namespace, name, other_id, base) if other_id in ports else ""
 
-    def prefix(port_id: str) -> str:
-        return connect_path(place.namespace, place.name, port_id, base) if port_id in ports else ""
+    def rendered(templates: Mapping[str, str] | None) -> dict[str, str]:
+        return {header: render(value, prefix) for header, value in (templates or {}).items()}
 
     try:
-        set_headers = {
-            name: render(value, prefix) for name, value in (headers.get("set") or {}).items()
-        }
-        add_headers = {
-            name: render(value, prefix) for name, value in (headers.get("add") or {}).items()
-        }
+        set_headers, add_headers = rendered(headers.get("set")), rendered(headers.get("add"))
     except TemplateError as error:
-        text = f"The headers of its kind {workspace['spec']['kind']} are wrong: {error}. Ask who manages the kinds."
-        raise Unavailable("failed", text) from error
+        raise Unavailable(
+            "failed",
+            f"The request headers of its workspace kind '{workspace['spec']['kind']}' are invalid:"
+            f" {error}. Ask your administrator to fix the workspace kind.",
+        ) from error
     return Target(
         host,
         port,
@@ -291,35 +246,42 @@ def _target(
         bool(proxy.get("removePathPrefix")),
         set_headers,
         add_headers,
-        frozenset(name.lower() for name in headers.get("remove") or ()),
+        frozenset(header.lower() for header in headers.get("remove") or ()),
         forwarded,
         workspace,
-        connect_path(place.namespace, place.name, place.port_id, base),
+        connect_path(namespace, name, port_id, base),
     )
 
 
-def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod: Object) -> str:
-    """The DNS name of the workspace's Service, which must have the port.
+def _service_host(
+    view: ClusterView,
+    workspace_port: WorkspacePort,
+    port: int,
+    workspace: dict[str, Any],
+    pod: Object,
+) -> str:
+    """Return the DNS name of the workspace's Service, which must have the port.
 
-    Returns the pod's own address if the Service selects other pods as well: labels are forgeable.
+    Returns the pod's address if the Service also selects pods that the workspace does not own: any
+    user can set the labels of a pod.
     """
     service = view.service_of(workspace)
     if service is not None and view.strangers_of(workspace, service):
         log.warning(
-            "The Service of the workspace %s/%s leads to pods that are not its own; it is not used",
-            place.namespace,
-            place.name,
+            "The Service of workspace %s/%s also selects pods of others, so it is not used",
+            workspace_port.namespace,
+            workspace_port.name,
         )
         return str(pod["status"]["podIP"])
     if service is not None and any(
-        _leads_to(entry, port) for entry in service["spec"].get("ports") or ()
+        _forwards_to(entry, port) for entry in service["spec"].get("ports") or ()
     ):
-        return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
+        return f"{service['metadata']['name']}.{workspace_port.namespace}.svc.{CLUSTER_DOMAIN}"
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.")
 
 
-def _leads_to(entry: Object, port: int) -> bool:
-    """Whether a Service's port is TCP and leads to the same port of the pod."""
+def _forwards_to(entry: Object, port: int) -> bool:
+    """Return whether a Service's port is TCP and has the same number in the pod."""
     return (entry["port"], entry.get("protocol", "TCP"), entry.get("targetPort", port)) == (
         port,
         "TCP",

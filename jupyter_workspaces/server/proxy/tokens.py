@@ -1,4 +1,9 @@
-"""Tokens of workspaces: read from their Secrets, kept in memory while the workspace exists."""
+"""Access tokens of workspaces, read from their Secrets and cached in memory.
+
+A workspace whose kind asks for it has a random token in a Secret that the workspace owns. The proxy
+adds it to every request. A cached token stays usable while the cluster does not answer, because
+the program in the workspace checks it itself.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +16,14 @@ from jupyter_workspaces.kube.catalog import SECRETS
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
 from jupyter_workspaces.resources.metadata_keys import TOKEN_KEY
 from jupyter_workspaces.resources.workspace_objects import is_token_secret
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
+from jupyter_workspaces.server.answer_cache import AnswerCache, Lifetime
 
-from .target import Place, Target, View
+from .interfaces import ClusterView
+from .target import Target, WorkspacePort
 
 TOKEN_SECONDS = 30.0
 TOKENS = 1024
 
-# As long as the cluster does not answer: the program in the workspace checks the token itself.
 _LIFETIME = Lifetime(TOKEN_SECONDS, math.inf)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -26,39 +31,47 @@ Key = tuple[str, str, str, str]  # namespace, workspace and its uid, Secret
 
 
 class Tokens:
-    """The tokens of one cluster's workspaces. Reads a Secret at most once at a time, however many requests wait for it."""
+    """Cache of the tokens of one cluster's workspaces.
 
-    def __init__(self, view: View) -> None:
+    A Secret is read at most once at a time, however many requests wait for it.
+    """
+
+    def __init__(self, view: ClusterView) -> None:
+        """Start with an empty cache, and listen to changes of workspaces."""
         self.view = view
-        self._known: StaleCache[Key, str] = StaleCache(
-            size=TOKENS, silent=_says_nothing_of_the_secret
-        )
-        self._stop_listening = view.workspaces.listen(self._changed)
+        self._known: AnswerCache[Key, str] = AnswerCache(size=TOKENS, silent=_may_be_unchanged)
+        self._stop_listening = view.workspaces.listen(self._workspace_changed)
 
-    async def get(self, place: Place, target: Target) -> str | None:
+    async def get(self, workspace_port: WorkspacePort, target: Target) -> str | None:
         """Return the token, or None if the workspace's kind has none.
 
-        Raises `NotFound` if there is no Secret or no token in it, `Forbidden` if this server may not get it, and other `ClusterError`s
-        if the cluster does not answer within 5 s and the token is not known.
+        Raises:
+            NotFound: There is no Secret, or no token in it.
+            Forbidden: This server is not permitted to get the Secret.
+            ClusterError: The cluster does not answer within 5 s and the token is not cached.
         """
         if target.secret is None:
             return None
-        key = _key(place, target, target.secret)
+        key = _key(workspace_port, target, target.secret)
         return await self._known.get(
-            key, lambda: self._read(place.namespace, target), lambda _: _LIFETIME
+            key, lambda: self._read(workspace_port.namespace, target), lambda _: _LIFETIME
         )
 
-    def refused(self, place: Place, target: Target, token: str | None) -> None:
-        """The workspace answered 401 or 403: read its token again, at most once in 10 s, for it may have meant something else."""
+    def rejected(self, workspace_port: WorkspacePort, target: Target, token: str | None) -> None:
+        """Read a token again, after the workspace answered 401 or 403.
+
+        Reads at most once in 10 s, because the response may have had another reason.
+        """
         if target.secret is not None and token is not None:
-            self._known.doubt(_key(place, target, target.secret), token)
+            self._known.doubt(_key(workspace_port, target, target.secret), token)
 
     async def stop(self) -> None:
-        """Forget all tokens."""
+        """Stop listening, and remove all tokens."""
         self._stop_listening()
         await self._known.close()
 
     def __len__(self) -> int:
+        """Return the number of cached tokens."""
         return len(self._known)
 
     async def _read(self, namespace: str, target: Target) -> str:
@@ -77,21 +90,22 @@ class Tokens:
             raise NotFound(f"The key '{TOKEN_KEY}' of Secret '{name}' holds no token")
         return token
 
-    def _changed(
+    def _workspace_changed(
         self, change: str, workspace: dict[str, Any], previous: dict[str, Any] | None
     ) -> None:
         metadata = workspace["metadata"]
         replaced = previous is not None and previous["metadata"].get("uid") != metadata.get("uid")
         if change == "DELETED" or replaced:
-            of_it = (metadata["namespace"], metadata["name"])
-            self._known.drop(lambda key: key[:2] == of_it)
+            removed = (metadata["namespace"], metadata["name"])
+            self._known.drop(lambda key: key[:2] == removed)
 
 
-def _key(place: Place, target: Target, secret: str) -> Key:
-    """Of this workspace only: a later one of its name, whose pod names the same Secret, need not own it."""
-    return place.namespace, place.name, str(target.workspace["metadata"]["uid"]), secret
+def _key(workspace_port: WorkspacePort, target: Target, secret: str) -> Key:
+    """Return the cache key. It has the uid: a later workspace of this name has other tokens."""
+    uid = str(target.workspace["metadata"]["uid"])
+    return workspace_port.namespace, workspace_port.name, uid, secret
 
 
-def _says_nothing_of_the_secret(error: ClusterError) -> bool:
-    """Whether the Secret may be as it was: everything but "it is not there" and "you may not get it"."""
+def _may_be_unchanged(error: ClusterError) -> bool:
+    """Return whether the Secret may still exist and be readable after an error."""
     return not isinstance(error, Forbidden | NotFound)

@@ -116,4 +116,4 @@ def test_the_gate_takes_no_more_connections_than_it_has_files(
 ) -> None:
     for soft, most in ((4096, gate.CONNECTIONS), (1024, 384), (100, 8)):
         monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
-        assert gate.room() == most
+        assert gate.most_connections() == most

@@ -1,7 +1,8 @@
-"""What is asked of the embedded API server about rights, and what the real one answered to the same (recorded in access_recorded.json).
+"""Requests about authorization, and the recorded answers of the real API server.
 
-`python access_cases.py URL TOKEN` asks a server whose holder of TOKEN is in system:masters, and writes the recording anew. The server must be
-one that asks RBAC alone and has no admission of service accounts: `kube-apiserver --authorization-mode=RBAC --token-auth-file=…
+`python access_cases.py URL TOKEN` records `access_recorded.json` again, with a token of a user in
+system:masters. The server must authorize by RBAC only and not admit service accounts:
+`kube-apiserver --authorization-mode=RBAC --token-auth-file=…
 --disable-admission-plugins=ServiceAccount`.
 """
 
@@ -46,7 +47,7 @@ def role(kind: str, name: str, *rules: Object, **more: Any) -> Object:
 
 
 def on(groups: str, resources: str, verbs: str, names: str = "") -> Object:
-    """A rule; lists are written with blanks, `core` is the core group."""
+    """Return a rule. Lists are separated by blanks; `core` is the core group."""
     rule = {
         "apiGroups": ["" if group == "core" else group for group in groups.split()],
         "resources": resources.split(),
@@ -60,7 +61,11 @@ def paths(urls: str, verbs: str) -> Object:
 
 
 def binding(kind: str, name: str, of: str, *subjects: str) -> Object:
-    """`of` is `Kind/name`; subjects are `User/name`, `Group/name`, `ServiceAccount/namespace/name`."""
+    """Return a binding.
+
+    Args:
+        of: the role, as `Kind/name`.
+    """
     of_kind, of_name = of.split("/")
     return {
         "apiVersion": f"{_GROUP}/v1",
@@ -205,7 +210,12 @@ SETUP: tuple[tuple[str, Object], ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """One request; `body` is sent as JSON (a merge patch for PATCH), `headers` are names and values."""
+    """One request.
+
+    Attributes:
+        body: sent as JSON, for PATCH as a merge patch.
+        headers: names and values.
+    """
 
     method: str
     path: str
@@ -215,7 +225,8 @@ class Case:
     @property
     def title(self) -> str:
         held = " ".join(f"{name}={value}" for name, value in self.headers)
-        return f"{self.method} {self.path} {json.dumps(self.body, sort_keys=True) if self.body is not None else ''} {held}".strip()
+        body = json.dumps(self.body, sort_keys=True) if self.body is not None else ""
+        return f"{self.method} {self.path} {body} {held}".strip()
 
 
 def as_(name: str, **more: str) -> tuple[tuple[str, str], ...]:
@@ -290,7 +301,7 @@ ALLOWED: tuple[Case, ...] = (
     Case("GET", "/openid/v1/jwks", None, as_("system:serviceaccount:access-one:robot")),
     Case("GET", f"{CORE}/configmaps", None, (("Impersonate-User", ""),)),
 )
-"""Let through; only the status is compared (the second one names what is not there, the fifth what is not served)."""
+"""Allowed requests; only the status is compared. Two of them get 404."""
 
 REVIEWS: tuple[Case, ...] = (
     Case("POST", _SARS, review(_SAR, "rita", **_PODS)),
@@ -597,7 +608,7 @@ _LEFT_OUT = ("managedFields", "resourceVersion", "selfLink")
 
 
 def comparable(value: Any) -> Any:
-    """Without what differs from one run to the next: times, uids, tokens, versions; rules of reviews in a fixed order."""
+    """Return an answer without values that differ between runs, with rules in a fixed order."""
     if isinstance(value, dict):
         found = {key: comparable(child) for key, child in value.items() if key not in _LEFT_OUT}
         for key in ("resourceRules", "nonResourceRules"):
@@ -615,7 +626,7 @@ def comparable(value: Any) -> Any:
 
 @dataclass
 class Server:
-    """A server to record, asked as its administrator."""
+    """A server that is asked as its administrator."""
 
     url: str
     token: str

@@ -1,4 +1,4 @@
-"""Objects that the tests of the API server store and read."""
+"""Objects that the tests of the API server use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDGETS = Resource("example.org", "v1", "widgets", "Widget")
 
 
 def widget_definition() -> Object:
-    """A CRD that uses what structural schemas offer: defaults, required fields, enumerations, an open object, columns, `/status`."""
+    """Return a CRD that uses all features of structural schemas, columns and `/status`."""
     spec_schema = {
         "type": "object",
         "required": ["size"],

@@ -1,4 +1,4 @@
-"""A real API server over TLS, on a thread of its own, so that synchronous clients and kubectl can be tried against it too."""
+"""A running API server with TLS, in a thread, so that synchronous clients can use it too."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMIT_SECONDS = 20.0
 
 
 class Running:
-    """One API server, where it is, and how to reach it."""
+    """One API server, its address, and clients for it."""
 
     def __init__(self, directory: Directory, admission: Any = None) -> None:
         self.directory = directory
@@ -46,7 +46,7 @@ class Running:
         self._session: aiohttp.ClientSession | None = None
 
     def call(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
-        """Run something on the server's own loop."""
+        """Run a coroutine on the event loop of the server."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(LIMIT_SECONDS)
 
     def start(self) -> None:
@@ -66,7 +66,7 @@ class Running:
         self.call(start())
 
     async def kept_session(self) -> aiohttp.ClientSession:
-        """Raw HTTP on the server's own loop, connected once; for `call`."""
+        """Return an HTTP session on the event loop of the server, for `call`."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self.trust),
@@ -130,7 +130,7 @@ class Running:
 
     @asynccontextmanager
     async def cluster(self) -> AsyncIterator[Cluster]:
-        """Our own client."""
+        """Return our own client."""
 
         async def token() -> str:
             return TOKEN
@@ -140,7 +140,7 @@ class Running:
 
     @asynccontextmanager
     async def session(self, **headers: str) -> AsyncIterator[aiohttp.ClientSession]:
-        """Raw HTTP."""
+        """Return an HTTP session."""
         connector = aiohttp.TCPConnector(ssl=self.trust)
         timeout = aiohttp.ClientTimeout(total=LIMIT_SECONDS)
         given = {"Authorization": f"Bearer {TOKEN}"} | headers
@@ -159,7 +159,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Directory:
 
 @pytest.fixture
 def directory(certified: Directory, tmp_path: Path) -> Directory:
-    """A fresh directory with certificates and no data."""
+    """A directory with certificates and without data."""
     for file in certified.path.iterdir():
         shutil.copy(file, tmp_path / file.name)
     return Directory(tmp_path)
@@ -188,7 +188,7 @@ def api(run: Callable[..., Running]) -> Running:
 
 
 def kubectls() -> dict[str, str]:
-    """Every kubectl on this machine by its name: `$JUPYTER_WORKSPACES_KUBECTL` (several, with `:`), else the one on PATH."""
+    """Return the kubectls to test by name: `$JUPYTER_WORKSPACES_KUBECTL`, or that on PATH."""
     named = os.environ.get("JUPYTER_WORKSPACES_KUBECTL")
     found = (
         named.split(os.pathsep) if named else [path for path in (shutil.which("kubectl"),) if path]
@@ -197,7 +197,7 @@ def kubectls() -> dict[str, str]:
 
 
 class Kubectl:
-    """One kubectl with its own home, so that no discovery cache of another server is seen."""
+    """A kubectl with its own home directory, and so without discovery caches."""
 
     def __init__(self, program: str, running: Running, home: Path) -> None:
         self._program, self._home = program, home

@@ -1,7 +1,8 @@
-"""Sequences of writes whose answers were recorded from a real API server, so that the local one can be held to them without it.
+"""Sequences of writes with recorded answers of a real API server, to compare managed fields.
 
-`python tests/localkube/apiserver/field_exchanges.py --kubeconfig FILE` plays them on a real cluster and writes `field_exchanges.json` again.
-The longer sequences are drawn by chance, always the same ones, because managed fields are a matter of long histories.
+`python tests/localkube/apiserver/field_exchanges.py --kubeconfig FILE` plays them on a real cluster
+and records `field_exchanges.json` again. The long sequences are random with a fixed seed, because
+managed fields depend on long histories.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _SERVERS = ("uid", "creationTimestamp", "resourceVersion", "managedFields", "nam
 
 @dataclass
 class Step:
-    """One request. `path` stands below the namespace of its sequence, `/apis/…/{namespace}` and `/api/v1/…` alike."""
+    """One request. `path` is below the namespace of the sequence, with or without an API group."""
 
     method: str
     path: str
@@ -50,7 +51,7 @@ Sequence = list[Step]
 
 
 def thing_definition() -> Object:
-    """A CRD with every way in which lists and maps may merge."""
+    """Return a CRD with all ways to merge lists and maps."""
     item = {
         "type": "object",
         "required": ["name"],
@@ -137,7 +138,7 @@ def thing(spec: Object | None, **metadata: Any) -> Object:
 
 
 def _some(chance: random.Random, choices: dict[str, Any]) -> Object:
-    """Some of these fields, each with one of its values."""
+    """Return some of these fields, each with one of its values."""
     return {
         name: chance.choice(values) for name, values in choices.items() if chance.random() < 0.35
     }
@@ -190,7 +191,7 @@ def _metadata(chance: random.Random) -> Object:
 
 
 def things(seed: int, count: int) -> Sequence:
-    """Appliers and updaters that take turns on one custom object."""
+    """Yield applies and updates of one custom object in turn."""
     chance, path = random.Random(seed), f"/apis/{GROUP}/v1/{{namespace}}/things/one"
     steps: Sequence = []
     for _ in range(count):
@@ -302,7 +303,7 @@ def _template(chance: random.Random, delete: bool = False) -> Object:
 
 
 def stateful_sets(seed: int, count: int) -> Sequence:
-    """Appliers, updaters and strategic merge patches that take turns on one object of a built-in kind that nobody runs."""
+    """Yield applies, updates and strategic merge patches of one StatefulSet in turn."""
     chance, path = random.Random(seed), "/apis/apps/v1/{namespace}/statefulsets/one"
     selector = {"matchLabels": {"app": "one"}}
 
@@ -348,23 +349,24 @@ def sequences() -> Iterator[tuple[str, Sequence]]:
 
 
 def seen(status: int, body: Any, revision: str | None) -> Object:
-    """What of an answer is the same on each server: the outcome, the object without the server's own marks, its managers, whether it is new."""
+    """Return what must be the same on all servers: outcome, object, managers, whether it is new."""
     if status >= 400:
-        causes = (body.get("details") or {}).get("causes") or ()
-        told = sorted(
-            {
-                (cause.get("reason", ""), cause.get("field", ""), _conflict(cause))
-                for cause in causes
-            }
+        found = (body.get("details") or {}).get("causes") or ()
+        causes = sorted(
+            {(cause.get("reason", ""), cause.get("field", ""), _conflict(cause)) for cause in found}
         )
         return {
             "status": status,
             "reason": body.get("reason"),
-            "causes": [list(one) for one in told],
+            "causes": [list(one) for one in causes],
         }
     metadata = body["metadata"]
     managers = {
-        f"{entry['manager']} {entry['operation']} {entry['apiVersion']} {entry.get('subresource', '')}".strip(): [
+        " ".join(
+            entry[key]
+            for key in ("manager", "operation", "apiVersion", "subresource")
+            if entry.get(key)
+        ): [
             "time" in entry,
             entry["fieldsV1"],
         ]
@@ -393,7 +395,7 @@ def _conflict(cause: Object) -> str:
 
 
 class Player:
-    """Plays sequences on a server, each in a namespace of its own."""
+    """Plays sequences on a server, each in its own namespace."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self._url = url

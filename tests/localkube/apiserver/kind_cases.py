@@ -1,7 +1,8 @@
-"""What is asked of the API server about built-in kinds, and what the real one answered to the same (recorded in kind_recorded.json).
+"""Requests about built-in kinds, and the recorded answers of the real API server.
 
-`python kind_cases.py KUBECONFIG` asks a real cluster (Kubernetes 1.36, with its controllers) and writes the recording anew. A case changes
-a good object at some paths; what is kept of the answer is its code, and the reason and causes of a refusal.
+`python kind_cases.py KUBECONFIG` records `kind_recorded.json` again on a real cluster (Kubernetes
+1.36, with its controllers). A case changes a valid object at some paths. The status code is
+recorded and, for errors, reason and causes.
 """
 
 from __future__ import annotations
@@ -737,7 +738,7 @@ _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 @dataclass(frozen=True)
 class Case:
-    """A change of a kind's good object."""
+    """A change of the valid object of a kind."""
 
     group: str
     kind: str
@@ -746,11 +747,11 @@ class Case:
 
     @property
     def title(self) -> str:
-        told = ", ".join(
+        changes = ", ".join(
             f"{path} = {'(gone)' if value is GONE else json.dumps(value)}"
             for path, value in self.changes.items()
         )
-        return f"{self.kind} {told}"[:160]
+        return f"{self.kind} {changes}"[:160]
 
     def object(self) -> Object:
         found = copy.deepcopy(BASES[self.kind][1])
@@ -785,7 +786,7 @@ CASES = {
 
 
 def answer(ask: Ask, case: Case) -> Any:
-    """What is kept of a server's answer: its code, and a refusal's reason and causes."""
+    """Return what is recorded of an answer: the code and, for errors, reason and causes."""
     path = BASES[case.kind][0].format(NAMESPACE)
     body = case.object()
     if case.group == "updates":
@@ -814,7 +815,7 @@ def _update(ask: Ask, path: str, case: Case) -> Any:
 
 
 def _remove(ask: Ask, path: str) -> None:
-    """Till it is gone, whatever holds it."""
+    """Delete an object and wait until it does not exist, whatever its finalizers."""
     code, _ = ask(
         "DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
     )
@@ -845,7 +846,7 @@ def kept(code: int, found: Any) -> Any:
 
 
 def prepare(ask: Ask) -> None:
-    """The namespace that the cases play in, with the account that pods run as."""
+    """Create the namespace of the cases, with the service account that pods use."""
     ask("POST", "/api/v1/namespaces", _of("v1", "Namespace") | {"metadata": {"name": NAMESPACE}})
     account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
     ask("POST", account, _of("v1", "ServiceAccount") | {"metadata": {"name": "default"}})
@@ -864,7 +865,9 @@ def record(ask: Ask) -> None:
     found = {
         group: {case.title: answer(ask, case) for case in cases} for group, cases in CASES.items()
     }
-    lines = (f' {json.dumps(group)}: {{\n' + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in held.items()) + "\n }"
+    lines = (f' {json.dumps(group)}: {{\n'
+             + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in held.items())
+             + "\n }"
              for group, held in found.items())  # fmt: skip
     RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Asks a real API server that a kubeconfig names, in plain blocking requests."""
+"""A client for a real API server with blocking requests."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 def real(kubeconfig: Path) -> Ask:
     endpoint = from_kubeconfig(kubeconfig)
-    return asking(endpoint.url, endpoint.ssl_context, dict(asyncio.run(endpoint.headers())))
+    return requester(endpoint.url, endpoint.ssl_context, dict(asyncio.run(endpoint.headers())))
 
 
-def asking(url: str, trust: Any, headers: dict[str, str]) -> Ask:
+def requester(url: str, trust: Any, headers: dict[str, str]) -> Ask:
     def ask(method: str, path: str, body: Any) -> Answer:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(

@@ -1,4 +1,4 @@
-"""Definitions with CEL rules and objects that they judge; `rule_exchanges.py` sends them to a real API server and to the local one."""
+"""CRDs with CEL rules, and objects for them. `rule_exchanges.py` sends them to API servers."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ FIELDS: Mapping[str, Object] = {
         "!has(self.note) || self.note != 'x'", {"note": STRING | {"nullable": True}}
     ),
     "escaped": struct(
-        "self.__dash__ed > 0 && self.a__dot__b == 'x' && self.a__slash__b == 'x' && self.__namespace__ == 'x' && self.a__underscores__b == 'x'".replace(
+        "self.__dash__ed > 0 && self.a__dot__b == 'x' && self.a__slash__b == 'x' && "
+        "self.__namespace__ == 'x' && self.a__underscores__b == 'x'".replace(
             "__dash__ed", "dash__dash__ed"
         ),
         {"dash-ed": INTEGER, "a.b": STRING, "a/b": STRING, "namespace": STRING, "a__b": STRING},
@@ -193,34 +194,40 @@ FIELDS: Mapping[str, Object] = {
     "findAll": text("self.findAll('[0-9]+') == ['1', '2'] && self.findAll('[0-9]+', 1) == ['1']"),
     "isURL": text("isURL(self)"),
     "url": text(
-        "url(self).getScheme() == 'https' && url(self).getHost() == 'a:80' && url(self).getHostname() == 'a' && url(self).getPort() == '80'"
+        "url(self).getScheme() == 'https' && url(self).getHost() == 'a:80' && "
+        "url(self).getHostname() == 'a' && url(self).getPort() == '80'"
     ),
     "urlParts": text(
         "url(self).getEscapedPath() == '/x%20y' && url(self).getQuery() == {'k': ['1', '2']}"
     ),
     "isQuantity": text("isQuantity(self)"),
     "quantity": text(
-        "quantity(self).isGreaterThan(quantity('1Gi')) && quantity(self).compareTo(quantity('2048Mi')) == 0"
+        "quantity(self).isGreaterThan(quantity('1Gi')) && "
+        "quantity(self).compareTo(quantity('2048Mi')) == 0"
     ),
     "quantitySum": text(
-        "quantity(self).add(quantity('1k')).sub(1000) == quantity('50M') && quantity(self).isInteger() && quantity(self).asInteger() == 50000000"
+        "quantity(self).add(quantity('1k')).sub(1000) == quantity('50M') && "
+        "quantity(self).isInteger() && quantity(self).asInteger() == 50000000"
     ),
     "quantityFloat": text(
-        "quantity(self).asApproximateFloat() == 0.5 && sign(quantity(self)) == 1 && !quantity(self).isLessThan(quantity('100m'))"
+        "quantity(self).asApproximateFloat() == 0.5 && sign(quantity(self)) == 1 && "
+        "!quantity(self).isLessThan(quantity('100m'))"
     ),
     "isIP": text("isIP(self)"),
     "ip": text("ip(self).family() == 4 && ip(self).isLoopback()"),
     "ipCanonical": text("ip.isCanonical(self) && string(ip(self)) == self"),
     "isCIDR": text("isCIDR(self)"),
     "cidr": text(
-        "cidr(self).containsIP('10.0.0.1') && cidr(self).containsCIDR('10.1.0.0/16') && cidr(self).prefixLength() == 8 && cidr(self).ip().family() == 4"
+        "cidr(self).containsIP('10.0.0.1') && cidr(self).containsCIDR('10.1.0.0/16') && "
+        "cidr(self).prefixLength() == 8 && cidr(self).ip().family() == 4"
     ),
     "cidrMasked": text(
         "cidr(self).masked() == cidr('10.0.0.0/8') && string(cidr(self).ip()) == '10.1.2.3'"
     ),
     "format": text("!format.dns1123Label().validate(self).hasValue()"),
     "formatNamed": text(
-        "format.named('dns1123Subdomain').hasValue() && !format.named('dns1123Subdomain').value().validate(self).hasValue()"
+        "format.named('dns1123Subdomain').hasValue() && "
+        "!format.named('dns1123Subdomain').value().validate(self).hasValue()"
     ),
     "isSemver": text("isSemver(self)"),
     "semver": text("semver(self).isGreaterThan(semver('1.2.3')) && semver(self).major() == 1"),
@@ -230,12 +237,14 @@ FIELDS: Mapping[str, Object] = {
     "joined": texts("self.join('-') == 'a-b'"),
     "replaced": text("self.replace(' ', '') == 'AB'"),
     "substring": text(
-        "self.substring(1, 2) == 'b' && self.trim().charAt(0) == 'a' && self.upperAscii() == 'ABC' && self.lastIndexOf('c') == 2"
+        "self.substring(1, 2) == 'b' && self.trim().charAt(0) == 'a' && self.upperAscii() == "
+        "'ABC' && self.lastIndexOf('c') == 2"
     ),
     "formatted": text("'%s-%d'.format([self, 1]) == 'a-1'"),
     "matches": text("self.matches('^a+$')"),
     "sets": texts(
-        "sets.contains(['a', 'b'], self) && sets.intersects(self, ['a']) && sets.equivalent(self, ['a', 'a'])"
+        "sets.contains(['a', 'b'], self) && sets.intersects(self, ['a']) && sets.equivalent(self, "
+        "['a', 'a'])"
     ),
     "optionalField": struct(
         "self.?low.orValue(5) == 5 && self.?low.optMap(low, low + 1).orValue(6) == 6", _PAIR
@@ -537,7 +546,7 @@ REFUSED: Mapping[str, Object] = {
 def definition(
     spec: Object, plural: str = "judgements", kind: str = "Judgement", **root: Any
 ) -> Object:
-    """A CRD whose objects have this `spec`."""
+    """Return a CRD whose objects have this `spec`."""
     schema = {"type": "object", "properties": {"spec": spec}, **root}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     return {
@@ -554,12 +563,12 @@ def definition(
 
 
 def judged() -> Object:
-    """The definition of all of `FIELDS`."""
+    """Return the CRD of all of `FIELDS`."""
     return definition({"type": "object", "properties": dict(FIELDS)})
 
 
 def refused(name: str) -> Object:
-    """The definition of one of `REFUSED`."""
+    """Return the CRD of one of `REFUSED`."""
     return definition(
         {"type": "object", "properties": {"field": REFUSED[name]}}, "attempts", "Attempt"
     )

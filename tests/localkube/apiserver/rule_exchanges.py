@@ -1,6 +1,7 @@
-"""What a real API server answers to definitions with CEL rules and to objects that they judge, so that the local one is held to it without it.
+"""Recorded answers of a real API server to CRDs with CEL rules and to objects of them.
 
-`python tests/localkube/apiserver/rule_exchanges.py --kubeconfig FILE` asks a real cluster and writes `rule_exchanges.json` again.
+`python tests/localkube/apiserver/rule_exchanges.py --kubeconfig FILE` asks a real cluster and
+records `rule_exchanges.json` again.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ ESTABLISH_SECONDS = 20
 
 
 @dataclass
-class Asked:
-    """One server; `base` is empty where the session knows it."""
+class RuleServer:
+    """A server for CRDs and objects with rules. `base` is empty if the session knows the address."""
 
     base: str
     session: aiohttp.ClientSession
 
     async def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any, list[str]]:
-        """Status, body, warnings."""
+        """Send a request. Return status, body and warnings."""
         async with self.session.request(method, self.base + path, json=body) as response:
             decoded = await response.json() if response.content_type == "application/json" else None
             return response.status, decoded, response.headers.getall("Warning", [])
 
     async def prepare(self) -> None:
-        """The definition of all judgements, served."""
+        """Create the CRD of all cases and wait until it is served."""
         status, body, _ = await self.send("POST", DEFINITIONS, judged())
         assert status == 201, body
         ends = time.monotonic() + ESTABLISH_SECONDS
@@ -49,23 +50,23 @@ class Asked:
 
     async def define(self, name: str) -> Object:
         status, body, _ = await self.send("POST", f"{DEFINITIONS}?dryRun=All", refused(name))
-        return told(status, body)
+        return recorded_answer(status, body)
 
     async def judge(self, name: str, field: str, value: Any, before: Any) -> Object:
         path = f"/apis/{GROUP}/v1/namespaces/default/judgements"
         if is_new(before):
             status, body, _ = await self.send("POST", path, judgement(name, field, value))
-            return told(status, body)
+            return recorded_answer(status, body)
         status, body, _ = await self.send("POST", path, judgement(name, field, before))
         assert status == 201, body
         changed = judgement(name, field, value)
         changed["metadata"]["resourceVersion"] = body["metadata"]["resourceVersion"]
         status, body, _ = await self.send("PUT", f"{path}/{name.lower()}", changed)
-        return told(status, body)
+        return recorded_answer(status, body)
 
 
-def told(status: int, body: Any) -> Object:
-    """What a recording keeps of an answer: the code, and what is wrong with which field. A rule's own sentence is part of it."""
+def recorded_answer(status: int, body: Any) -> Object:
+    """Return what is recorded of an answer: the code, and the errors of fields."""
     causes = ((body.get("details") or {}).get("causes") or ()) if status == 422 else ()
     kept = [{key: cause.get(key, "") for key in ("reason", "field", "message")} for cause in causes]
     return {"status": status} | (
@@ -85,12 +86,12 @@ async def record(kubeconfig: Path) -> Object:
     async with aiohttp.ClientSession(
         connector=connector, headers=await endpoint.headers()
     ) as session:
-        asked = Asked(endpoint.url, session)
-        await asked.prepare()
+        server = RuleServer(endpoint.url, session)
+        await server.prepare()
         return {
-            "definitions": {name: await asked.define(name) for name in REFUSED},
+            "definitions": {name: await server.define(name) for name in REFUSED},
             "objects": {
-                name: await asked.judge(name, field, value, before)
+                name: await server.judge(name, field, value, before)
                 for name, field, value, before in OBJECTS
             },
         }

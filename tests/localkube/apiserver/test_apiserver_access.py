@@ -1,4 +1,4 @@
-"""Who may do what: each answer as the real API server gave it to the same request (`access_cases`)."""
+"""Authorization: answers are those of the real API server to the same requests (`access_cases`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 @pytest.fixture
 def server(api: Any) -> Server:
-    """The embedded API server with the roles and objects of the recording, and its administrator."""
+    """The local API server with the objects of the recording, and its administrator."""
     found = Server(api.url, "test-token", api.trust)
     for path, body in access_cases.SETUP:
         status, answer = found.ask(Case("POST", path, body))
@@ -28,7 +28,7 @@ def server(api: Any) -> Server:
 def differences(
     server: Server, group: str, cases: Iterable[Case], token: str | None = None
 ) -> dict[str, Any]:
-    """What is answered otherwise than recorded: (here, there) by request."""
+    """Return the answers that differ from the recorded ones: (here, there) by request."""
     found = {}
     for case in cases:
         status, body = server.ask(case, token)
@@ -47,13 +47,13 @@ def test_answers_are_those_of_the_real_api_server(server: Server, group: str) ->
     assert differences(server, group, access_cases.ALL[group]) == {}
 
 
-def test_a_service_account_acts_by_its_token_as_on_the_real_one(server: Server) -> None:
+def test_a_service_account_is_authorized_as_on_the_real_server(server: Server) -> None:
     token = server.ask(REQUESTS[0])[1]["status"]["token"]
     assert differences(server, "robot", access_cases.BY_ROBOT, token) == {}
 
 
 @pytest.mark.parametrize("case", access_cases.IMPERSONATION, ids=lambda case: case.headers[0][0])
-def test_nobody_is_impersonated_without_a_name(server: Server, case: Case) -> None:
+def test_impersonation_requires_a_user_name(server: Server, case: Case) -> None:
     status, body = server.ask(case)
     recorded_status, recorded = RECORDED["impersonation"][case.title]
     assert (status, body["reason"], "details" in body) == (
@@ -63,7 +63,7 @@ def test_nobody_is_impersonated_without_a_name(server: Server, case: Case) -> No
     )
 
 
-def test_rights_hold_with_the_next_request_and_end_with_the_next_request(server: Server) -> None:
+def test_a_change_of_a_binding_applies_to_the_next_request(server: Server) -> None:
     asked = Case("GET", f"{CORE}/configmaps", None, as_("nina"))
     bound = f"{RBAC}/namespaces/access-one/rolebindings"
     assert server.ask(asked)[0] == 403
@@ -97,7 +97,7 @@ def test_rights_hold_with_the_next_request_and_end_with_the_next_request(server:
     assert server.ask(asked)[0] == 403
 
 
-def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, api: Any) -> None:
+def test_an_apply_that_creates_requires_the_verb_create(server: Server, api: Any) -> None:
     made = role("Role", "patcher", on("core", "configmaps", "patch"))
     bound = binding("RoleBinding", "patcher", "Role/patcher", "User/pat")
     assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
@@ -108,7 +108,8 @@ def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, ap
     )
     assert (status, refused["message"]) == (
         403,
-        'configmaps "new" is forbidden: User "pat" cannot create resource "configmaps" in API group "" in the namespace "access-one"',
+        'configmaps "new" is forbidden: User "pat" cannot create resource "configmaps" in API '
+        'group "" in the namespace "access-one"',
     )
     assert (
         server.ask(
@@ -122,7 +123,7 @@ def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, ap
 
 
 @pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
-def test_a_websocket_into_a_pod_wants_the_right_to_create(server: Server, subresource: str) -> None:
+def test_a_websocket_into_a_pod_requires_the_verb_create(server: Server, subresource: str) -> None:
     for name, verb in (("gus", "get"), ("cleo", "create")):
         made = role("Role", name, on("core", f"pods/{subresource}", verb))
         bound = binding("RoleBinding", name, f"Role/{name}", f"User/{name}")
@@ -142,7 +143,7 @@ def test_a_websocket_into_a_pod_wants_the_right_to_create(server: Server, subres
         assert f'cannot {lacking} resource "pods/{subresource}"' in refused["message"]
 
 
-def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: Server) -> None:
+def test_an_aggregated_role_has_the_rules_of_the_selected_roles(server: Server) -> None:
     bound = binding("RoleBinding", "editor", "ClusterRole/edit", "User/eddy")
     assert server.ask(Case("POST", f"{RBAC}/namespaces/access-one/rolebindings", bound))[0] == 201
     workspaces = f"/apis/kubeflow.org/v1beta1{access_cases.HERE}/workspaces"
@@ -172,7 +173,7 @@ def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: 
     assert server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 403
 
 
-def test_roles_that_select_each_other_end(server: Server) -> None:
+def test_roles_that_select_each_other_are_resolved(server: Server) -> None:
     for name, other in (("one", "two"), ("two", "one")):
         looping = role(
             "ClusterRole",
@@ -186,7 +187,7 @@ def test_roles_that_select_each_other_end(server: Server) -> None:
     assert server.ask(Case("GET", "/api/v1/nodes", None, as_("lou")))[0] == 403
 
 
-def test_default_roles_come_back_and_what_was_added_stays(server: Server, api: Any) -> None:
+def test_default_roles_are_restored_and_additions_are_kept(server: Server, api: Any) -> None:
     added = on("core", "nodes", "get")
     kept = server.ask(Case("GET", f"{RBAC}/clusterroles/system:aggregate-to-view"))[1]["rules"]
     assert (
@@ -227,7 +228,7 @@ def test_default_roles_come_back_and_what_was_added_stays(server: Server, api: A
     assert server.ask(Case("POST", SELF, {}, as_("nina")))[0] == 201
 
 
-def test_the_default_roles_are_those_of_the_real_one(server: Server) -> None:
+def test_the_default_roles_are_those_of_the_real_server(server: Server) -> None:
     recorded = RECORDED["default roles"]
     for name, held in recorded.items():
         found = server.ask(Case("GET", f"{RBAC}/clusterroles/{name}"))[1]

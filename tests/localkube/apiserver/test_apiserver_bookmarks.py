@@ -1,4 +1,4 @@
-"""A bookmark says that everything up to its revision was told, so it never overtakes an event."""
+"""A bookmark never overtakes an event, because all events up to its revision were sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-async def test_a_change_that_comes_as_a_bookmark_is_due_is_told_before_it(
+async def test_a_change_at_the_time_of_a_bookmark_is_sent_before_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Row(CONFIG_MAPS)

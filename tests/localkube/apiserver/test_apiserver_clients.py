@@ -1,4 +1,4 @@
-"""What others use: the official Python client (typed, custom objects, watch, dynamic) and kubectl, against the server as it is."""
+"""The official Python client (typed, custom objects, watch, dynamic) and kubectl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUP = ("example.org", "v1", "default", "widgets")
 
 @pytest.fixture
 def client(api: Running) -> Iterator[Any]:
-    """The official package, set up by the kubeconfig as users do it."""
+    """The official client, configured by a kubeconfig as users do it."""
     kubernetes = pytest.importorskip(
         "kubernetes", reason="the official kubernetes client is not installed"
     )
@@ -141,7 +141,7 @@ def test_typed_stateful_sets_events_and_roles(client: Any) -> None:
     )
 
 
-def test_what_the_server_says_of_itself_can_be_read(client: Any) -> None:
+def test_version_and_discovery_can_be_read(client: Any) -> None:
     from kubernetes import client as k8s
 
     assert k8s.VersionApi(client).get_code().git_version.startswith("v1.")
@@ -204,16 +204,16 @@ def test_the_official_watch(client: Any) -> None:
         ]
     )
     writer.start()
-    told = []
+    received = []
     for event in watch.Watch().stream(
         custom.list_namespaced_custom_object, *GROUP, resource_version=version, timeout_seconds=10
     ):
-        told.append((event["type"], event["object"]["metadata"]["name"]))
-        if len(told) == 2:
+        received.append((event["type"], event["object"]["metadata"]["name"]))
+        if len(received) == 2:
             break
     writer.join(10)
 
-    assert told == [("ADDED", "a"), ("ADDED", "b")]
+    assert received == [("ADDED", "a"), ("ADDED", "b")]
 
 
 def test_the_dynamic_client(client: Any, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_kubectl_creates_by_name(kubectl: Kubectl, arguments: tuple[str, ...]) -
         assert found["spec"]["ports"][0]["targetPort"] == 8080
 
 
-def test_kubectl_without_the_token_gets_nothing(kubectl: Kubectl) -> None:
+def test_kubectl_without_a_token_is_unauthorized(kubectl: Kubectl) -> None:
     refused = kubectl("get", "pods", "--token=wrong", check=False)
 
     assert refused.returncode == 1

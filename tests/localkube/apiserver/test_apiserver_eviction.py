@@ -1,4 +1,4 @@
-"""`pods/NAME/eviction`, and `kubectl drain`, which asks for it."""
+"""The subresource `pods/NAME/eviction`, and `kubectl drain`, which uses it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _send(api: Running, *requests: tuple[str, str, Any], **headers: str) -> list
     return api.call(send())
 
 
-def test_an_evicted_pod_goes_with_its_grace_and_says_why(api: Running) -> None:
+def test_an_evicted_pod_has_its_grace_period_and_a_condition(api: Running) -> None:
     placed = pod("one", nodeName="local", terminationGracePeriodSeconds=17)
 
     _, (status, done), (_, left) = _send(
@@ -52,7 +52,7 @@ def test_an_evicted_pod_goes_with_its_grace_and_says_why(api: Running) -> None:
         ("", {"preconditions": {"resourceVersion": "1"}}),
     ],
 )
-def test_what_is_only_tried_or_meant_for_another_version_leaves_the_pod_as_it_was(
+def test_a_dry_run_or_failed_precondition_does_not_change_the_pod(
     api: Running, query: str, options: Any
 ) -> None:
     body = EVICTION | {"deleteOptions": options}
@@ -68,7 +68,7 @@ def test_what_is_only_tried_or_meant_for_another_version_leaves_the_pod_as_it_wa
     assert after == before
 
 
-def test_an_eviction_by_the_version_that_is_there_is_done(api: Running) -> None:
+def test_an_eviction_with_the_current_resource_version_succeeds(api: Running) -> None:
     ((_, made),) = _send(api, ("POST", PODS, pod("one")))
     body = EVICTION | {
         "deleteOptions": {"preconditions": {"resourceVersion": made["metadata"]["resourceVersion"]}}
@@ -81,7 +81,7 @@ def test_an_eviction_by_the_version_that_is_there_is_done(api: Running) -> None:
     assert (status, gone) == (201, 404)
 
 
-def test_evicting_wants_its_own_right(api: Running) -> None:
+def test_eviction_requires_its_own_permission(api: Running) -> None:
     rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
     role = {
         "metadata": {"name": "r"},

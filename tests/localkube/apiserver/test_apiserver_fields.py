@@ -1,4 +1,4 @@
-"""Field management through long histories: the local server answers as a real one was recorded (`field_exchanges.py`)."""
+"""Managed fields after long histories are those that a real server recorded (`field_exchanges`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is plugged into the API server: admission, pods' logs; and what becomes of streams that nobody reads any more."""
+"""Admission, logs of pods, and streams whose clients disconnect or do not read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for something of the server's, which runs on another thread."""
+    """Wait for a condition of the server, which runs in another thread."""
     end = asyncio.get_running_loop().time() + seconds
     while not holds():
         assert asyncio.get_running_loop().time() < end, "it did not come to hold in time"
@@ -73,10 +73,13 @@ async def test_admission_refuses_warns_and_conflicts(run: Callable[..., Running]
     ("mode", "warned", "code"),
     [("Strict", False, 400), ("Warn", True, 201), ("Ignore", False, 201)],
 )
-async def test_unknown_and_repeated_fields_are_told_as_asked(
+async def test_unknown_and_duplicate_fields_follow_field_validation(
     api: Running, mode: str, warned: bool, code: int
 ) -> None:
-    text = '{"apiVersion":"example.org/v1","kind":"Widget","metadata":{"name":"a"},"spec":{"size":1,"size":2,"surprise":{"x":1}}}'
+    text = (
+        '{"apiVersion":"example.org/v1","kind":"Widget","metadata":{"name":"a"},'
+        '"spec":{"size":1,"size":2,"surprise":{"x":1}}}'
+    )
     async with api.session() as session:
         async with session.post(
             f"{WIDGETS.path('default')}?fieldValidation={mode}",
@@ -128,7 +131,7 @@ async def test_a_log_is_read_and_followed(api: Running) -> None:
         await until(lambda: len(api.server._rest.streams) == 0)
 
 
-async def test_a_watch_that_its_client_left_ends(api: Running) -> None:
+async def test_a_watch_ends_when_its_client_disconnects(api: Running) -> None:
     async with api.session() as session:
         async with session.get(WIDGETS.path("default"), params={"watch": "true"}) as response:
             await until(lambda: len(api.server._rest.streams) == 1)
@@ -139,7 +142,7 @@ async def test_a_watch_that_its_client_left_ends(api: Running) -> None:
 async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     from jupyter_workspaces.localkube.apiserver.http import streams
 
-    monkeypatch.setattr(streams, "OPEN", 1)
+    monkeypatch.setattr(streams, "MAX_STREAMS", 1)
     path, query = WIDGETS.path("default"), {"watch": "true"}
     async with (
         api.session() as session,
@@ -150,7 +153,7 @@ async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch
         assert refused.headers["Retry-After"] == "1"
 
 
-async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(
+async def test_only_the_watcher_that_does_not_read_is_disconnected(
     api: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jupyter_workspaces.localkube.apiserver.store import watch
@@ -165,12 +168,12 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(
                 await cluster.patch(WIDGETS, "a", {"spec": {"size": number % 2 + 1}}, "default")
 
             async with timeout(15):
-                told = (await slow.content.read()).count(b"\n")
-            assert told < 81
+                lines = (await slow.content.read()).count(b"\n")
+            assert lines < 81
             await until(lambda: len(api.server._rest.streams) == 0)
 
 
-async def test_a_watcher_that_never_reads_is_cut_off(
+async def test_a_watcher_that_never_reads_is_disconnected(
     api: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jupyter_workspaces.localkube.apiserver.http import streams

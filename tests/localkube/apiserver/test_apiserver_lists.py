@@ -1,4 +1,4 @@
-"""Lists and watches: selectors, pages, revisions, what a watcher is told and when."""
+"""Lists and watches: selectors, pages, revisions, events."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_pages_show_the_list_as_it_was(api: Any) -> None:
         assert names == ["w0", "w1", "w2", "w3", "w4"]
 
 
-async def test_a_page_of_a_list_that_is_no_longer_kept_is_gone(api: Any) -> None:
+async def test_a_page_of_an_expired_list_is_gone(api: Any) -> None:
     async with api.cluster() as cluster:
         await labelled(cluster, 3)
         token = base64.urlsafe_b64encode(json.dumps(["unknown", 2]).encode()).decode()
@@ -163,7 +163,7 @@ async def test_a_list_shows_the_state_at_a_revision(
         ),
     ],
 )
-async def test_options_that_do_not_go_together_are_refused(
+async def test_options_that_exclude_each_other_are_rejected(
     api: Any, query: dict[str, str], code: int, fields: set[str]
 ) -> None:
     async with api.cluster() as cluster:
@@ -175,14 +175,14 @@ async def test_options_that_do_not_go_together_are_refused(
         )
 
 
-async def test_a_limit_below_one_is_none(api: Any) -> None:
+async def test_a_limit_below_one_means_no_limit(api: Any) -> None:
     async with api.cluster() as cluster:
         await labelled(cluster, 3)
         for limit in ("0", "-1"):
             assert len((await cluster.raw("GET", PATH, query={"limit": limit}))["items"]) == 3
 
 
-async def test_a_long_list_is_whole(api: Any) -> None:
+async def test_a_long_list_is_complete(api: Any) -> None:
     async with api.cluster() as cluster:
         for start in range(0, 600, 50):
             await asyncio.gather(
@@ -202,12 +202,12 @@ async def test_a_long_list_is_whole(api: Any) -> None:
 async def events(
     cluster: Cluster, query: dict[str, str], accept: str = "application/json"
 ) -> list[dict[str, Any]]:
-    """All that a watch of at most one second tells."""
+    """Return all events of a watch of at most one second."""
     async with cluster.stream(PATH, query={"watch": "1", "timeoutSeconds": "1"} | query) as content:
         return [json.loads(line) async for line in content]
 
 
-async def test_a_watch_goes_on_from_a_revision(api: Any) -> None:
+async def test_a_watch_resumes_from_a_revision(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("old"), "default")
         since = (await cluster.list(WIDGETS)).resource_version
@@ -216,17 +216,17 @@ async def test_a_watch_goes_on_from_a_revision(api: Any) -> None:
         await cluster.delete(WIDGETS, "a", "default")
         await cluster.create(WIDGETS, widget("b"), "other")
 
-        told = await events(cluster, {"resourceVersion": since})
-        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+        received = await events(cluster, {"resourceVersion": since})
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in received] == [
             ("ADDED", "a"),
             ("MODIFIED", "a"),
             ("DELETED", "a"),
         ]
-        versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in told]
+        versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in received]
         assert versions == sorted(set(versions))
 
 
-async def test_a_watch_without_a_revision_tells_first_what_is_there_oldest_change_first(
+async def test_a_watch_without_a_revision_sends_existing_objects_by_revision(
     api: Any,
 ) -> None:
     async with api.cluster() as cluster:
@@ -234,15 +234,15 @@ async def test_a_watch_without_a_revision_tells_first_what_is_there_oldest_chang
             await cluster.create(WIDGETS, widget(name), "default")
         await cluster.patch(WIDGETS, "c", {"spec": {"size": 9}}, "default")
 
-        told = await events(cluster, {})
-        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+        received = await events(cluster, {})
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in received] == [
             ("ADDED", "a"),
             ("ADDED", "b"),
             ("ADDED", "c"),
         ]
 
 
-async def test_a_watch_can_begin_with_the_list_and_says_when_that_is_done(api: Any) -> None:
+async def test_a_watch_with_initial_events_marks_their_end(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
 
@@ -251,13 +251,15 @@ async def test_a_watch_can_begin_with_the_list_and_says_when_that_is_done(api: A
             "allowWatchBookmarks": "true",
             "resourceVersionMatch": "NotOlderThan",
         }
-        told = await events(cluster, query)
-        assert [event["type"] for event in told[:2]] == ["ADDED", "BOOKMARK"]
-        assert told[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-        assert told[1]["object"]["kind"] == "Widget"
+        received = await events(cluster, query)
+        assert [event["type"] for event in received[:2]] == ["ADDED", "BOOKMARK"]
+        assert received[1]["object"]["metadata"]["annotations"] == {
+            "k8s.io/initial-events-end": "true"
+        }
+        assert received[1]["object"]["kind"] == "Widget"
 
 
-async def test_an_object_that_begins_or_ceases_to_match_is_added_or_deleted(api: Any) -> None:
+async def test_an_object_that_starts_or_ceases_to_match_is_added_or_deleted(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
         since = (await cluster.list(WIDGETS)).resource_version
@@ -269,18 +271,18 @@ async def test_an_object_that_begins_or_ceases_to_match_is_added_or_deleted(api:
                 "default",
             )
 
-        told = await events(cluster, {"resourceVersion": since, "labelSelector": "team=red"})
-        assert [event["type"] for event in told] == ["ADDED", "DELETED"]
-        assert [event["object"]["metadata"]["labels"]["team"] for event in told] == [
+        received = await events(cluster, {"resourceVersion": since, "labelSelector": "team=red"})
+        assert [event["type"] for event in received] == ["ADDED", "DELETED"]
+        assert [event["object"]["metadata"]["labels"]["team"] for event in received] == [
             "red",
             "red",
         ], "the last state that was selected"
-        assert int(told[1]["object"]["metadata"]["resourceVersion"]) > int(
-            told[0]["object"]["metadata"]["resourceVersion"]
+        assert int(received[1]["object"]["metadata"]["resourceVersion"]) > int(
+            received[0]["object"]["metadata"]["resourceVersion"]
         )
 
 
-async def test_a_watch_from_too_far_back_is_told_to_list_again(
+async def test_a_watch_from_an_old_revision_gets_410(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LOG_EVENTS", 3)
@@ -288,12 +290,12 @@ async def test_a_watch_from_too_far_back_is_told_to_list_again(
         since = (await cluster.list(WIDGETS)).resource_version
         await labelled(cluster, 5)
 
-        (told,) = await events(cluster, {"resourceVersion": since})
-        assert told["type"] == "ERROR"
-        assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
+        (received,) = await events(cluster, {"resourceVersion": since})
+        assert received["type"] == "ERROR"
+        assert (received["object"]["code"], received["object"]["reason"]) == (410, "Expired")
 
 
-async def test_after_a_restart_old_watches_list_again_and_nothing_is_lost(api: Any) -> None:
+async def test_after_a_restart_old_watches_get_410_and_no_object_is_lost(api: Any) -> None:
     async with api.cluster() as cluster:
         since = (await cluster.list(WIDGETS)).resource_version
         last = await cluster.create(WIDGETS, widget("a"), "default")
@@ -301,14 +303,14 @@ async def test_after_a_restart_old_watches_list_again_and_nothing_is_lost(api: A
     api.stop()
     api.start()
     async with api.cluster() as cluster:
-        (told,) = await events(cluster, {"resourceVersion": since})
-        assert told["object"]["code"] == 410
+        (received,) = await events(cluster, {"resourceVersion": since})
+        assert received["object"]["code"] == 410
         assert await cluster.get(WIDGETS, "a", "default") == last
         later = await cluster.create(WIDGETS, widget("b"), "default")
         assert int(later["metadata"]["resourceVersion"]) > int(last["metadata"]["resourceVersion"])
 
 
-async def test_a_watch_answers_before_anything_happens(api: Any) -> None:
+async def test_a_watch_responds_before_the_first_event(api: Any) -> None:
     async with api.session() as session:
         started = asyncio.get_running_loop().time()
         async with session.get(PATH, params={"watch": "true", "timeoutSeconds": "30"}) as response:

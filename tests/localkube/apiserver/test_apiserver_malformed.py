@@ -1,4 +1,4 @@
-"""Odd and malformed requests: each gets an answer that says what is wrong, none a fault of the server, none hangs."""
+"""Malformed requests: each gets an error, none fails in the server, none hangs."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ WRONG: list[Any] = [
     "ä\u2028\U0001f600",
 ]
 FAR: list[Any] = [
-    "1e999999999", "1e99", "-1e-99", "9" * 60 + "Ei", "9" * 5000, "1." + "1" * 60, "1.1Ki", "0" * 3000 + "1Gi", "+.5", "١",
-    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:60Z",
-    "2026-01-01T00:00:00.000001+24:00", -(2**63), -(2**70), 2**31, -0.0, 5e-324, 10**400, "\x00", "\x1b[2J", "x" * 70_000,
+    "1e999999999", "1e99", "-1e-99", "9" * 60 + "Ei", "9" * 5000, "1." + "1" * 60, "1.1Ki",
+    "0" * 3000 + "1Gi", "+.5", "١", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00",
+    "0001-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:60Z",
+    "2026-01-01T00:00:00.000001+24:00", -(2**63), -(2**70), 2**31, -0.0, 5e-324, 10**400,
+    "\x00", "\x1b[2J", "x" * 70_000,
 ]  # fmt: skip
 """Values far out of range for quantities, times, numbers and texts."""
 
@@ -58,7 +60,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 
 @pytest.fixture(scope="module")
 def shared(certified: Directory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One server for all of them: what one request leaves behind, the next one meets."""
+    """One server for all requests, so that each meets what the ones before have left."""
     path = tmp_path_factory.mktemp("malformed")
     for file in certified.path.iterdir():
         shutil.copy(file, path / file.name)
@@ -88,7 +90,10 @@ def nothing_is_logged_as_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[N
 
 
 def answered(shared: Running, method: str, path: str, data: Any = None, **headers: str) -> int:
-    """The status of an answer that is no fault and, when it refuses, is a `Status`; or what the real one says where no API is."""
+    """Return the status of an answer, which must be no fault of the server.
+
+    An error must be a `Status`, except where no API is served.
+    """
     status, body = sent(shared, method, path, data, **headers)
     assert status < 500, body
     if status >= 400 and method != "HEAD" and (status, body) != (404, b"404 page not found\n"):
@@ -373,8 +378,9 @@ def test_media_types(shared: Running, method: str, media: str) -> None:
 
 
 METADATA = [
-    "name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "uid", "resourceVersion", "generation",
-    "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink",
+    "name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences",
+    "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds", "managedFields", "selfLink",
 ]  # fmt: skip
 
 
@@ -445,7 +451,8 @@ SPECIFICATIONS = {
     "serviceaccounts": ["secrets", "imagePullSecrets"],
 }
 KINDS = {
-    "pods": "Pod", "services": "Service", "secrets": "Secret", "configmaps": "ConfigMap", "persistentvolumeclaims": "PersistentVolumeClaim",
+    "pods": "Pod", "services": "Service", "secrets": "Secret", "configmaps": "ConfigMap",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
     "events": "Event", "serviceaccounts": "ServiceAccount",
 }  # fmt: skip
 
@@ -862,10 +869,11 @@ def test_methods(shared: Running, method: str, path: str) -> None:
         "%s:{}",
     ],
 )
-def test_numbers_and_texts_as_json_must_not_have_them(
-    shared: Running, where: str, value: str
-) -> None:
-    body = f'{{"apiVersion":"{WIDGETS.api_version}","kind":"Widget","metadata":{{"name":"n"}},{where % value}}}'
+def test_invalid_numbers_and_texts_in_json(shared: Running, where: str, value: str) -> None:
+    body = (
+        f'{{"apiVersion":"{WIDGETS.api_version}","kind":"Widget",'
+        f'"metadata":{{"name":"n"}},{where % value}}}'
+    )
     answered(
         shared,
         "POST",
@@ -883,7 +891,7 @@ def test_numbers_and_texts_as_json_must_not_have_them(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "GZIP", "x"])
-def test_encoded_bodies_are_refused(shared: Running, encoding: str) -> None:
+def test_compressed_bodies_are_rejected(shared: Running, encoding: str) -> None:
     body = json.dumps(widget("packed"))
     assert (
         answered(
@@ -914,7 +922,7 @@ def test_a_body_that_is_too_large(shared: Running) -> None:
         "x" * 5000,
     ],
 )
-def test_nobody_gets_in_without_the_token(shared: Running, header: str) -> None:
+def test_requests_without_the_token_are_unauthorized(shared: Running, header: str) -> None:
     for path in ("/", "/version", "/api", "/openapi/v2", POD_LIST, WIDGET, "/apis/none/v1/x"):
         assert answered(shared, "GET", path, Authorization=header) == 401
 
@@ -940,7 +948,7 @@ PROTOCOL = [
 
 
 @pytest.mark.parametrize("sent", PROTOCOL, ids=lambda sent: repr(sent[:40]))
-async def test_what_is_hardly_http(shared: Running, sent: bytes) -> None:
+async def test_malformed_http(shared: Running, sent: bytes) -> None:
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", shared.port, ssl=shared.trust, server_hostname="127.0.0.1"
     )
@@ -967,7 +975,7 @@ async def test_what_is_hardly_http(shared: Running, sent: bytes) -> None:
             pass
 
 
-async def test_a_client_that_speaks_no_tls_is_cut_off(shared: Running) -> None:
+async def test_a_client_without_tls_is_disconnected(shared: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     await writer.drain()

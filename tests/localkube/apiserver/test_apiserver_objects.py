@@ -1,4 +1,4 @@
-"""What can be done with objects, by our own client over TLS."""
+"""Operations on objects, with our own client and TLS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jupyter_workspaces.kube import catalog, errors
 from jupyter_workspaces.kube.catalog import Resource
 
 
-async def test_a_created_object_has_what_the_server_gives_it(api: Any) -> None:
+async def test_a_created_object_has_the_fields_of_the_server(api: Any) -> None:
     async with api.cluster() as cluster:
         created = await cluster.create(WIDGETS, widget("a"), "default")
 
@@ -66,7 +66,7 @@ async def test_a_null_finalizer_is_a_bad_name(api: Any) -> None:
             )
 
 
-async def test_a_service_has_an_address_of_its_own_that_stays(api: Any) -> None:
+async def test_a_service_keeps_its_cluster_ip(api: Any) -> None:
     async with api.cluster() as cluster:
         body = {
             "apiVersion": "v1",
@@ -94,7 +94,7 @@ async def test_a_service_has_an_address_of_its_own_that_stays(api: Any) -> None:
         ] == ["None"]
 
 
-async def test_a_name_is_taken_once(api: Any) -> None:
+async def test_a_name_can_be_used_once(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
 
@@ -115,7 +115,7 @@ async def test_generated_names_differ(api: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "-a", "a_b", "a..b", "x" * 254, "a/b"])
-async def test_a_name_that_is_no_dns_name_is_refused(api: Any, name: str) -> None:
+async def test_a_name_that_is_not_a_dns_name_is_rejected(api: Any, name: str) -> None:
     async with api.cluster() as cluster:
         with pytest.raises(errors.Invalid) as refused:
             await cluster.create(WIDGETS, widget(name), "default")
@@ -123,7 +123,7 @@ async def test_a_name_that_is_no_dns_name_is_refused(api: Any, name: str) -> Non
         assert refused.value.causes[0].field == "metadata.name"
 
 
-async def test_all_that_is_wrong_is_told_at_once(api: Any) -> None:
+async def test_all_errors_of_an_object_are_reported_together(api: Any) -> None:
     async with api.cluster() as cluster:
         with pytest.raises(errors.Invalid) as refused:
             await cluster.create(WIDGETS, widget("a", size=0, color="blue", note=5), "default")
@@ -134,7 +134,7 @@ async def test_all_that_is_wrong_is_told_at_once(api: Any) -> None:
         assert fields["spec.note"] == "FieldValueTypeInvalid"
 
 
-async def test_unknown_fields_are_dropped_except_where_they_are_wanted(api: Any) -> None:
+async def test_unknown_fields_are_dropped_unless_preserved(api: Any) -> None:
     async with api.cluster() as cluster:
         created = await cluster.create(
             WIDGETS, widget("a", surprise=1, anything={"kept": {"deep": True}}), "default"
@@ -144,7 +144,7 @@ async def test_unknown_fields_are_dropped_except_where_they_are_wanted(api: Any)
         assert created["spec"]["anything"] == {"kept": {"deep": True}}
 
 
-async def test_an_update_of_what_changed_meanwhile_conflicts(api: Any) -> None:
+async def test_an_update_of_an_old_version_conflicts(api: Any) -> None:
     async with api.cluster() as cluster:
         first = await cluster.create(WIDGETS, widget("a"), "default")
         second = await cluster.replace(WIDGETS, first | {"spec": {"size": 4}})
@@ -162,7 +162,7 @@ async def test_a_write_that_changes_nothing_keeps_the_version(api: Any) -> None:
         assert await cluster.patch(WIDGETS, "a", {"spec": {"size": 3}}, "default") == created
 
 
-async def test_only_a_change_of_the_specification_is_a_new_generation(api: Any) -> None:
+async def test_only_a_change_of_the_spec_increments_the_generation(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
 
@@ -174,23 +174,23 @@ async def test_only_a_change_of_the_specification_is_a_new_generation(api: Any) 
         assert changed["metadata"]["generation"] == 2
 
 
-async def test_status_and_specification_are_written_apart(api: Any) -> None:
+async def test_status_and_spec_are_written_separately(api: Any) -> None:
     async with api.cluster() as cluster:
         created = await cluster.create(
             WIDGETS, widget("a") | {"status": {"state": "Running"}}, "default"
         )
         assert "status" not in created
 
-        told = await cluster.patch(
+        result = await cluster.patch(
             WIDGETS,
             "a",
             {"status": {"state": "Running"}, "spec": {"size": 99}},
             "default",
             subresource="status",
         )
-        assert told["status"] == {"state": "Running"}
-        assert told["spec"]["size"] == 3
-        assert told["metadata"]["generation"] == 1
+        assert result["status"] == {"state": "Running"}
+        assert result["spec"]["size"] == 3
+        assert result["metadata"]["generation"] == 1
 
         changed = await cluster.patch(
             WIDGETS, "a", {"status": {"state": "Gone"}, "spec": {"size": 4}}, "default"
@@ -199,7 +199,7 @@ async def test_status_and_specification_are_written_apart(api: Any) -> None:
         assert changed["spec"]["size"] == 4
 
 
-async def test_a_dry_run_leaves_nothing(api: Any) -> None:
+async def test_a_dry_run_stores_nothing(api: Any) -> None:
     async with api.cluster() as cluster:
         tried = await cluster.create(WIDGETS, widget("a"), "default", dry_run=True)
         assert tried["spec"]["color"] == "red"
@@ -257,7 +257,7 @@ async def test_a_finalizer_keeps_an_object_until_it_is_removed(api: Any) -> None
             await cluster.get(WIDGETS, "a", "default")
 
 
-async def test_the_last_finalizer_takes_the_object_with_one_event(api: Any) -> None:
+async def test_removing_the_last_finalizer_deletes_the_object_with_one_event(api: Any) -> None:
     async with api.cluster() as cluster:
         body = widget("a")
         body["metadata"]["finalizers"] = ["example.org/wait"]
@@ -265,7 +265,7 @@ async def test_the_last_finalizer_takes_the_object_with_one_event(api: Any) -> N
         ending = await cluster.delete(WIDGETS, "a", "default")
         await cluster.patch(WIDGETS, "a", {"metadata": {"finalizers": []}}, "default")
 
-        told = [
+        result = [
             event.type
             async for event in cluster.watch(
                 WIDGETS,
@@ -275,7 +275,7 @@ async def test_the_last_finalizer_takes_the_object_with_one_event(api: Any) -> N
             )
             if event.type != "BOOKMARK"
         ]
-        assert told == ["DELETED"]
+        assert result == ["DELETED"]
 
 
 async def test_preconditions_of_a_deletion_must_hold(api: Any) -> None:
@@ -292,7 +292,7 @@ async def test_preconditions_of_a_deletion_must_hold(api: Any) -> None:
 @pytest.mark.parametrize(
     ("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")]
 )
-async def test_propagation_is_left_to_the_collector_as_a_finalizer(
+async def test_the_propagation_policy_becomes_a_finalizer(
     api: Any, policy: str, finalizer: str
 ) -> None:
     async with api.cluster() as cluster:
@@ -315,7 +315,7 @@ async def test_a_pod_on_a_node_waits_for_the_node(api: Any) -> None:
             await cluster.get(catalog.PODS, "a", "default")
 
 
-async def test_a_pod_without_a_node_goes_at_once(api: Any) -> None:
+async def test_a_pod_without_a_node_is_deleted_at_once(api: Any) -> None:
     async with api.cluster() as cluster:
         created = await cluster.create(catalog.PODS, pod("a"), "default")
 
@@ -326,7 +326,7 @@ async def test_a_pod_without_a_node_goes_at_once(api: Any) -> None:
             await cluster.get(catalog.PODS, "a", "default")
 
 
-async def test_a_namespace_must_be_there_and_open(api: Any) -> None:
+async def test_a_namespace_must_exist_and_not_be_terminating(api: Any) -> None:
     async with api.cluster() as cluster:
         with pytest.raises(errors.NotFound, match='namespaces "nowhere" not found'):
             await cluster.create(WIDGETS, widget("a"), "nowhere")
@@ -343,13 +343,13 @@ async def test_a_namespace_must_be_there_and_open(api: Any) -> None:
             await cluster.get(catalog.NAMESPACES, "other")
 
 
-async def test_the_default_namespace_stays(api: Any) -> None:
+async def test_the_default_namespace_cannot_be_deleted(api: Any) -> None:
     async with api.cluster() as cluster:
         with pytest.raises(errors.Forbidden, match="this namespace may not be deleted"):
             await cluster.delete(catalog.NAMESPACES, "default")
 
 
-async def test_texts_of_a_secret_are_stored_as_data(api: Any) -> None:
+async def test_string_data_of_a_secret_is_stored_as_data(api: Any) -> None:
     async with api.cluster() as cluster:
         body = {
             "apiVersion": "v1",
@@ -379,7 +379,7 @@ async def test_a_collection_is_deleted_by_selector(api: Any) -> None:
         ]
 
 
-async def test_writes_at_once_to_one_object_lose_nothing(api: Any) -> None:
+async def test_concurrent_writes_to_one_object_lose_nothing(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(
             catalog.CONFIG_MAPS, {"metadata": {"name": "count"}, "data": {"n": "0"}}, "default"
@@ -400,7 +400,7 @@ async def test_writes_at_once_to_one_object_lose_nothing(api: Any) -> None:
         assert (await cluster.get(catalog.CONFIG_MAPS, "count", "default"))["data"]["n"] == "20"
 
 
-async def test_a_definition_adds_a_kind_and_takes_it_away(api: Any) -> None:
+async def test_a_definition_adds_a_kind_and_its_deletion_removes_it(api: Any) -> None:
     async with api.cluster() as cluster:
         definition = await cluster.get(catalog.CUSTOM_RESOURCE_DEFINITIONS, "widgets.example.org")
         conditions = {
@@ -424,7 +424,7 @@ async def test_a_definition_can_change_its_schema(api: Any) -> None:
         assert (await cluster.create(WIDGETS, widget("a"), "default"))["spec"]["weight"] == 5
 
 
-async def test_what_a_newer_definition_no_longer_has_goes_when_it_is_installed(api: Any) -> None:
+async def test_fields_that_a_newer_definition_lacks_are_removed(api: Any) -> None:
     newer = widget_definition()
     schema = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     del schema["properties"]["color"]
@@ -438,7 +438,7 @@ async def test_what_a_newer_definition_no_longer_has_goes_when_it_is_installed(a
         assert "color" not in (await cluster.create(WIDGETS, widget("a"), "default"))["spec"]
 
 
-async def test_a_definition_must_say_enough(api: Any) -> None:
+async def test_an_incomplete_definition_is_rejected(api: Any) -> None:
     async with api.cluster() as cluster:
         wrong = widget_definition()
         wrong["metadata"]["name"] = "gadgets.example.org"
@@ -455,7 +455,7 @@ async def test_a_definition_must_say_enough(api: Any) -> None:
         assert fields == {"name", "jsonPath", "pattern"}
 
 
-async def test_a_definition_cannot_take_the_place_of_a_built_in_kind(api: Any) -> None:
+async def test_a_definition_cannot_replace_a_built_in_kind(api: Any) -> None:
     async with api.cluster() as cluster:
         taking = widget_definition()
         taking["metadata"] = {"name": "storageclasses.storage.k8s.io"}

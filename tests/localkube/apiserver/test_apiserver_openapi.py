@@ -1,4 +1,4 @@
-"""The server describes itself, and knows the fields of its kinds. Expectations were seen on Kubernetes 1.36."""
+"""OpenAPI documents, and validation of fields. Expected answers are those of Kubernetes 1.36."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def described(api: Any, name: str) -> Any:
             return await answer.json()
 
 
-async def test_a_built_in_kind_is_described_with_all_it_refers_to(api: Any) -> None:
+async def test_a_built_in_kind_is_described_with_referenced_schemas(api: Any) -> None:
     document = await described(api, "api/v1")
 
     schemas = document["components"]["schemas"]
@@ -36,7 +36,7 @@ async def test_a_built_in_kind_is_described_with_all_it_refers_to(api: Any) -> N
     assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]
 
 
-async def test_no_reference_leads_nowhere(api: Any) -> None:
+async def test_all_references_can_be_resolved(api: Any) -> None:
     async with api.session() as session, session.get("/openapi/v3") as answer:
         names = list((await answer.json())["paths"])
     for name in names:
@@ -54,7 +54,7 @@ def references(value: Any) -> list[str]:
     return own + [found for child in value.values() for found in references(child)]
 
 
-async def test_a_custom_kind_is_described_as_its_definition_has_it(api: Any) -> None:
+async def test_a_custom_kind_is_described_by_its_definition(api: Any) -> None:
     document = await described(api, "apis/example.org/v1")
 
     kind = document["components"]["schemas"]["org.example.v1.Widget"]
@@ -65,7 +65,7 @@ async def test_a_custom_kind_is_described_as_its_definition_has_it(api: Any) -> 
     assert "application/strategic-merge-patch+json" not in patch["requestBody"]["content"]
 
 
-async def test_a_definition_that_goes_takes_its_document_along(api: Any) -> None:
+async def test_the_document_of_a_deleted_definition_is_removed(api: Any) -> None:
     async with api.cluster() as cluster, api.session() as session:
         await cluster.delete(CUSTOM_RESOURCE_DEFINITIONS, f"{WIDGETS.plural}.{WIDGETS.group}")
         async with session.get("/openapi/v3/apis/example.org/v1") as answer:
@@ -74,7 +74,7 @@ async def test_a_definition_that_goes_takes_its_document_along(api: Any) -> None
             assert "apis/example.org/v1" not in (await answer.json())["paths"]
 
 
-async def test_a_document_that_is_known_is_not_sent_again(api: Any) -> None:
+async def test_an_unchanged_document_is_not_sent_again(api: Any) -> None:
     async with api.session() as session:
         async with session.get("/openapi/v3/apis/apps/v1") as answer:
             tag = answer.headers["ETag"]
@@ -84,7 +84,7 @@ async def test_a_document_that_is_known_is_not_sent_again(api: Any) -> None:
             assert answer.status == 304
 
 
-async def test_version_two_has_everything_in_one_document(api: Any) -> None:
+async def test_openapi_v2_has_all_kinds_in_one_document(api: Any) -> None:
     async with api.session() as session, session.get("/openapi/v2") as answer:
         document = await answer.json()
 
@@ -102,15 +102,15 @@ async def test_version_two_has_everything_in_one_document(api: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "warned"),
+    ("validation", "status", "warned"),
     [("Strict", 400, False), ("Warn", 201, True), ("Ignore", 201, False), (None, 201, True)],
 )
 async def test_unknown_fields_of_built_in_kinds(
-    api: Any, asked: str | None, status: int, warned: bool
+    api: Any, validation: str | None, status: int, warned: bool
 ) -> None:
     body = pod("one")
     body["spec"]["containers"][0]["imagee"] = "x"
-    query = {} if asked is None else {"fieldValidation": asked}
+    query = {} if validation is None else {"fieldValidation": validation}
     async with (
         api.session() as session,
         session.post(f"{CORE}/pods", json=body, params=query) as answer,
@@ -126,8 +126,8 @@ async def test_unknown_fields_of_built_in_kinds(
             )
         else:
             assert "imagee" not in found["spec"]["containers"][0]
-            told = answer.headers.getall("Warning", [])
-            assert told == (
+            warnings = answer.headers.getall("Warning", [])
+            assert warnings == (
                 ['299 - "unknown field \\"spec.containers[0].imagee\\""'] if warned else []
             )
 
@@ -143,25 +143,28 @@ async def test_free_keys_are_not_unknown_fields(api: Any) -> None:
         assert answer.status == 201, await answer.text()
 
 
-async def test_version_two_is_not_served_as_protobuf(api: Any) -> None:
+async def test_openapi_v2_is_not_served_as_protobuf(api: Any) -> None:
     protobuf = {"Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}
     async with api.session() as session, session.get("/openapi/v2", headers=protobuf) as answer:
         assert answer.status == 406
 
 
-def test_kubectl_explains_and_refuses_what_it_does_not_know(kubectl: Any) -> None:
+def test_kubectl_explains_fields_and_rejects_unknown_ones(kubectl: Any) -> None:
     manifest = (
         '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "dataa": {"a": "b"}}'
     )
-    gadget = '{"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "x"}, "spec": {"size": 1, "sise": 2}}'
+    gadget = (
+        '{"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "x"}, '
+        '"spec": {"size": 1, "sise": 2}}'
+    )
 
-    for asked, unknown in ((manifest, "dataa"), (gadget, "sise")):
+    for validation, unknown in ((manifest, "dataa"), (gadget, "sise")):
         refused = kubectl(
             "apply",
             "-f",
             "-",
             "--validate=strict",
-            stdin=asked,
+            stdin=validation,
             check=False,
         )
         assert refused.returncode != 0

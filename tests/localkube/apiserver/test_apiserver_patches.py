@@ -1,4 +1,4 @@
-"""Strategic merge and JSON paths: the small languages that kubectl speaks, by themselves."""
+"""Strategic merge patches, merge patches and JSONPath, without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jupyter_workspaces.localkube.apiserver.objects import patches, schemas, str
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, compile_path
 
 
-def test_a_merge_patch_removes_by_null_and_changes_neither_side() -> None:
+def test_a_merge_patch_removes_nulls_and_does_not_change_its_arguments() -> None:
     target, patch = (
         {"a": {"b": 1, "c": 2}, "l": [1, 2]},
         {"a": {"b": None, "d": {"e": None}}, "l": [3]},
@@ -112,7 +112,7 @@ def test_ports_of_a_service_merge_by_their_port() -> None:
     assert merged["spec"]["ports"] == [{"port": 80, "name": "b"}, {"port": 81}]
 
 
-def test_an_item_without_its_merge_key_is_refused() -> None:
+def test_an_item_without_its_merge_key_is_rejected() -> None:
     with pytest.raises(Refusal, match="does not contain declared merge key: name"):
         strategic_merge.merge(schemas.of(PODS), POD, {"spec": {"containers": [{"image": "x"}]}})
 
@@ -144,6 +144,6 @@ def test_paths_of_printer_columns(path: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["a.b", ".a[", ".a[?(@.x=~/y/)]", ".a..b", ".a[x]", "]"])
-def test_other_paths_are_refused(path: str) -> None:
+def test_unsupported_paths_are_rejected(path: str) -> None:
     with pytest.raises(PathError):
         compile_path(path)

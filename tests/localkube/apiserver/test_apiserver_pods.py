@@ -1,4 +1,4 @@
-"""What pods are given at their making, what of it is their writer's, and what of them may change."""
+"""Admission of new pods, managed fields of what it sets, and what of a pod may change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
-from jupyter_workspaces.localkube.apiserver.objects.kinds.pod_admission import TOKEN_PATH
+from jupyter_workspaces.localkube.apiserver.objects.kinds.pod_specs.pod_admission import TOKEN_PATH
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 
@@ -76,7 +76,7 @@ def test_every_container_of_a_pod_sees_its_accounts_token(engine: Engine) -> Non
     assert held["spec"]["serviceAccountName"] == held["spec"]["serviceAccount"] == "default"
 
 
-def test_an_account_that_a_namespace_gets_by_itself_may_come_later_others_must_be_there(
+def test_only_the_default_service_account_may_be_missing(
     engine: Engine,
 ) -> None:
     assert token_mounts(made(engine, catalog.PODS, pod("one")))
@@ -98,7 +98,7 @@ def test_an_account_that_a_namespace_gets_by_itself_may_come_later_others_must_b
         (True, False, False),
     ],
 )
-def test_the_pod_says_whether_its_token_is_mounted_else_its_account(
+def test_the_pod_decides_whether_its_token_is_mounted_then_its_account(
     engine: Engine, of_account: bool | None, of_pod: bool | None, mounted: bool
 ) -> None:
     account(engine, **({} if of_account is None else {"automountServiceAccountToken": of_account}))
@@ -112,7 +112,7 @@ def test_the_pod_says_whether_its_token_is_mounted_else_its_account(
     assert bool(token_mounts(held)) is bool(held["spec"].get("volumes")) is mounted
 
 
-def test_what_is_mounted_at_the_tokens_place_already_stays(engine: Engine) -> None:
+def test_a_mount_at_the_path_of_the_token_is_kept(engine: Engine) -> None:
     mount = {"name": "own", "mountPath": TOKEN_PATH}
     containers = [{"name": "main", "image": "i", "volumeMounts": [mount]}]
 
@@ -122,7 +122,7 @@ def test_what_is_mounted_at_the_tokens_place_already_stays(engine: Engine) -> No
     assert held["spec"]["volumes"] == [{"name": "own", "emptyDir": {}}]
 
 
-def test_images_are_pulled_with_the_accounts_secrets_unless_the_pod_names_some(
+def test_image_pull_secrets_default_to_those_of_the_account(
     engine: Engine,
 ) -> None:
     account(engine, imagePullSecrets=[{"name": "registry"}])
@@ -137,7 +137,7 @@ def test_images_are_pulled_with_the_accounts_secrets_unless_the_pod_names_some(
     )
 
 
-def test_a_pod_bears_a_sick_node_for_five_minutes_unless_it_says_otherwise(engine: Engine) -> None:
+def test_a_pod_tolerates_a_node_that_is_not_ready_for_five_minutes(engine: Engine) -> None:
     unreachable = {
         "key": "node.kubernetes.io/unreachable",
         "operator": "Exists",
@@ -164,7 +164,7 @@ def test_priorities_come_from_classes(engine: Engine) -> None:
     assert first["spec"]["priority"] == 2_000_001_000
 
 
-def test_nobody_manages_what_the_server_gives(engine: Engine) -> None:
+def test_fields_set_by_the_server_have_no_manager(engine: Engine) -> None:
     held = made(engine, catalog.PODS, pod("one"), WriteOptions(manager="me"))
 
     (entry,) = held["metadata"]["managedFields"]
@@ -173,8 +173,8 @@ def test_nobody_manages_what_the_server_gives(engine: Engine) -> None:
     assert not {"f:tolerations", "f:priority", "f:serviceAccountName", "f:volumes"} & managed.keys()
 
 
-def test_a_pod_of_before_these_rules_can_still_be_changed(engine: Engine) -> None:
-    """One that an earlier version stored: without what pods are given, with a name that is refused now."""
+def test_a_pod_that_was_stored_before_these_rules_can_be_changed(engine: Engine) -> None:
+    """An earlier version stored it without admission, with a name that is invalid now."""
     plain = {"name": "main", "image": "lab", "ports": [{"containerPort": 80, "name": "Not_A_Name"}]}
     old = made(engine, catalog.PODS, pod("old"))
     old["spec"] = {"containers": [plain]}
@@ -206,7 +206,7 @@ def test_a_pod_of_before_these_rules_can_still_be_changed(engine: Engine) -> Non
         ({"limits": {"example.org/gpu": "1"}}, "BestEffort"),
     ],
 )
-def test_a_pods_quality_follows_from_its_resources(
+def test_the_qos_class_depends_on_the_resources(
     engine: Engine, amounts: Object, quality: str
 ) -> None:
     held = made(

@@ -1,4 +1,4 @@
-"""Bodies in protobuf, as kubectl and Go operators send them, are the same objects as in JSON: for every built-in kind that is served."""
+"""Bodies in protobuf, for every built-in kind, are the same objects as in JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
 EXAMPLES: dict[str, Any] = json.loads(
     Path(__file__).with_name("protobuf_examples.json").read_text(encoding="utf-8")
 )
-"""Objects with everything set, encoded by Kubernetes' own Go code (tools/kubernetes_structures.py)."""
+"""Objects with all fields, encoded by Kubernetes' Go code (tools/kubernetes_structures.py)."""
 
 
 def field(number: int, value: bytes | int) -> bytes:
@@ -32,13 +32,13 @@ def message(api_version: str, kind: str, raw: bytes) -> bytes:
     return b"k8s\0" + field(1, about) + field(2, raw) + field(3, b"") + field(4, b"")
 
 
-def test_every_kind_that_is_served_has_an_example() -> None:
+def test_every_built_in_kind_has_an_example() -> None:
     resources = (row.resource for row in built_in())
     assert {f"{found.group}/{found.version}/{found.kind}" for found in resources} <= EXAMPLES.keys()
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_what_go_writes_in_protobuf_is_what_it_writes_in_json(name: str) -> None:
+def test_protobuf_of_go_decodes_to_its_json(name: str) -> None:
     structure = structures.of(*name.split("/"))
     assert structure is not None
     wire = base64.b64decode(EXAMPLES[name]["protobuf"])
@@ -79,26 +79,26 @@ def test_an_absent_value_of_a_map_is_empty() -> None:
     assert read["data"] == {"key": ""}
 
 
-def test_zero_behind_a_pointer_stays() -> None:
+def test_zero_of_a_pointer_is_kept() -> None:
     read = protobuf.decode(message("apps/v1", "StatefulSet", field(2, field(1, 0))), BOUNDS)
     assert read["spec"]["replicas"] == 0
 
 
-def test_packed_numbers_are_read_too() -> None:
+def test_packed_numbers_are_decoded() -> None:
     context = field(4, bytes([7, 8]))  # supplementalGroups
     read = protobuf.decode(message("v1", "Pod", field(2, field(14, context))), BOUNDS)
     assert read["spec"]["securityContext"]["supplementalGroups"] == [7, 8]
 
 
 @pytest.mark.parametrize("api_version", ["v1", "apps/v1", "kubeflow.org/v1beta1"])
-def test_options_of_a_deletion_come_under_every_group(api_version: str) -> None:
+def test_delete_options_are_accepted_in_every_group(api_version: str) -> None:
     read = protobuf.decode(
         message(api_version, "DeleteOptions", field(1, 0) + field(4, b"Foreground")), BOUNDS
     )
     assert (read["gracePeriodSeconds"], read["propagationPolicy"]) == (0, "Foreground")
 
 
-def test_a_kind_that_is_not_served_is_named() -> None:
+def test_an_unknown_kind_is_named_in_the_error() -> None:
     with pytest.raises(protobuf.UnknownKind, match="Deployment"):
         protobuf.decode(message("apps/v1", "Deployment", b""), BOUNDS)
 
@@ -114,12 +114,12 @@ def test_a_kind_that_is_not_served_is_named() -> None:
         field(1, field(1, b"\xff\xfe")),  # no UTF-8
     ],
 )
-def test_what_is_no_such_message_is_refused(raw: bytes) -> None:
+def test_a_malformed_message_is_rejected(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         protobuf.decode(message("apps/v1", "StatefulSet", raw), BOUNDS)
 
 
-async def test_go_operators_can_write_what_is_served(api: Any) -> None:
+async def test_go_clients_can_write_all_kinds(api: Any) -> None:
     metadata = field(1, b"set") + field(3, b"default")
     labels = field(1, field(1, b"a") + field(2, b"b"))
     container = field(1, b"main") + field(2, b"registry.example/x:1")

@@ -1,4 +1,7 @@
-"""CEL rules of other people's CRDs: judged as a real API server was recorded (`rule_exchanges.py`), warned of without the library."""
+"""CEL rules of CRDs: results are those of a real API server (`rule_exchanges`).
+
+Without the library, CRDs with rules get a warning.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 from rule_cases import GROUP, OBJECTS, REFUSED, definition, judgement, text
-from rule_exchanges import DEFINITIONS, RECORDED, Asked
+from rule_exchanges import DEFINITIONS, RECORDED, RuleServer
 
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.schemas import expressions
@@ -45,11 +48,11 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @needs_library
-def test_definitions_are_refused_for_the_same_reasons(api: Any, recorded: Object) -> None:
+def test_definitions_are_rejected_for_the_recorded_reasons(api: Any, recorded: Object) -> None:
     async def ask() -> Object:
         async with api.session() as session:
-            asked = Asked("", session)
-            return {name: await asked.define(name) for name in REFUSED if name not in DEAR}
+            server = RuleServer("", session)
+            return {name: await server.define(name) for name in REFUSED if name not in DEAR}
 
     answers = api.call(ask())
 
@@ -61,13 +64,13 @@ def test_definitions_are_refused_for_the_same_reasons(api: Any, recorded: Object
 
 
 @needs_library
-def test_objects_are_judged_as_recorded(api: Any, recorded: Object) -> None:
+def test_objects_are_validated_as_recorded(api: Any, recorded: Object) -> None:
     async def ask() -> Object:
         async with api.session() as session:
-            asked = Asked("", session)
-            await asked.prepare()
+            server = RuleServer("", session)
+            await server.prepare()
             return {
-                name: await asked.judge(name, field, value, before)
+                name: await server.judge(name, field, value, before)
                 for name, field, value, before in OBJECTS
             }
 
@@ -78,15 +81,15 @@ def test_objects_are_judged_as_recorded(api: Any, recorded: Object) -> None:
     }
 
 
-def test_without_the_library_a_definition_is_accepted_with_a_warning_that_names_the_extra(
+def test_without_the_library_a_definition_gets_a_warning_with_the_extra(
     api: Any, without_library: None
 ) -> None:
     bad = judgement("bad", "field", "b")
 
     async def ask() -> tuple[Any, Any, Any]:
         async with api.session() as session:
-            asked = Asked("", session)
-            made = await asked.send(
+            server = RuleServer("", session)
+            made = await server.send(
                 "POST",
                 DEFINITIONS,
                 definition({"type": "object", "properties": {"field": text("self == 'a'")}}),
@@ -97,11 +100,11 @@ def test_without_the_library_a_definition_is_accepted_with_a_warning_that_names_
                 "spec": changed,
                 "metadata": {**made[1]["metadata"], "labels": {"a": "b"}},
             }
-            updated = await asked.send("PUT", f"{DEFINITIONS}/judgements.{GROUP}", body)
+            updated = await server.send("PUT", f"{DEFINITIONS}/judgements.{GROUP}", body)
             return (
                 made,
                 updated,
-                await asked.send("POST", f"/apis/{GROUP}/v1/namespaces/default/judgements", bad),
+                await server.send("POST", f"/apis/{GROUP}/v1/namespaces/default/judgements", bad),
             )
 
     made, updated, judged = api.call(ask())
@@ -117,7 +120,7 @@ def test_without_the_library_a_definition_is_accepted_with_a_warning_that_names_
     assert judged[2] == []
 
 
-def test_without_the_library_what_a_rule_text_alone_tells_is_refused(
+def test_without_the_library_malformed_rules_are_rejected(
     api: Any, without_library: None, recorded: Object
 ) -> None:
     told_by_text = (
@@ -131,8 +134,8 @@ def test_without_the_library_what_a_rule_text_alone_tells_is_refused(
 
     async def ask() -> Object:
         async with api.session() as session:
-            asked = Asked("", session)
-            return {name: await asked.define(name) for name in told_by_text}
+            server = RuleServer("", session)
+            return {name: await server.define(name) for name in told_by_text}
 
     answers = api.call(ask())
 
@@ -152,9 +155,11 @@ def test_a_rule_known_by_its_text_needs_no_library(without_library: None) -> Non
 def test_a_start_with_our_own_definitions_does_not_import_the_library() -> None:
     script = (
         "import sys; from jupyter_workspaces.resources import bundled\n"
-        "from jupyter_workspaces.localkube.apiserver.definitions.definitions import DefinitionStrategy\n"
+        "from jupyter_workspaces.localkube.apiserver.definitions.definitions import "
+        "DefinitionStrategy\n"
         "for crd in bundled.crds():\n"
-        "    assert not DefinitionStrategy().check(crd, None) and not DefinitionStrategy().warnings(crd, None)\n"
+        "    assert not DefinitionStrategy().check(crd, None) and not "
+        "DefinitionStrategy().warnings(crd, None)\n"
         "print([name for name in sys.modules if name.startswith(('cel_expr', 'google.protobuf'))])"
     )
 
@@ -187,7 +192,7 @@ def test_a_start_with_our_own_definitions_does_not_import_the_library() -> None:
         ),
     ],
 )
-def test_a_rule_that_would_take_long_is_stopped_soon(rule: str, value: list[str]) -> None:
+def test_a_long_running_rule_is_stopped(rule: str, value: list[str]) -> None:
     schema = {
         "type": "array",
         "items": {"type": "string"},
@@ -202,7 +207,7 @@ def test_a_rule_that_would_take_long_is_stopped_soon(rule: str, value: list[str]
 
 
 @needs_library
-def test_what_an_update_leaves_as_it_was_may_go_on_breaking_a_rule_that_is_new() -> None:
+def test_unchanged_values_may_break_a_new_rule() -> None:
     schema = {
         "type": "object",
         "properties": {"field": text("self == 'a'"), "other": {"type": "string"}},
@@ -215,7 +220,7 @@ def test_what_an_update_leaves_as_it_was_may_go_on_breaking_a_rule_that_is_new()
 
 
 @needs_library
-def test_a_number_too_large_for_a_rule_is_a_float_to_it() -> None:
+def test_a_large_integer_is_a_float_in_rules() -> None:
     schema = {
         "type": "object",
         "x-kubernetes-preserve-unknown-fields": True,

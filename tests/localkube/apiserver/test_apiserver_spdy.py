@@ -1,3 +1,5 @@
+"""Frames of SPDY/3.1."""
+
 from __future__ import annotations
 
 import struct
@@ -14,12 +16,12 @@ from jupyter_workspaces.localkube.apiserver.pods.spdy import (
 )
 
 
-def test_the_dictionary_is_the_one_that_everybody_has() -> None:
+def test_the_dictionary_is_that_of_other_implementations() -> None:
     # The number that other implementations announce (RFC 1950, DICTID).
     assert zlib.adler32(spdy.DICTIONARY) == 0xE3C6A7C2
 
 
-def test_streams_and_their_headers_are_read_whatever_the_pieces() -> None:
+def test_frames_are_decoded_from_any_chunks() -> None:
     encoder = Encoder()
     headers = {"streamtype": "data", "port": "8888", "requestid": "0"}
     sent = encoder.open(1, headers) + encoder.open(3, headers | {"streamtype": "error"})
@@ -45,7 +47,7 @@ def test_streams_and_their_headers_are_read_whatever_the_pieces() -> None:
     assert [frame.ends for frame in whole] == [False, False, False, True, False, False]
 
 
-def test_what_nobody_needs_is_passed_over() -> None:
+def test_unused_control_frames_are_ignored() -> None:
     settings = struct.pack(">HHI", 0x8003, spdy.SETTINGS, 4) + bytes(4)
 
     assert [frame.kind for frame in Decoder().feed(settings + spdy.ping_frame(1))] == [
@@ -66,12 +68,12 @@ def test_what_nobody_needs_is_passed_over() -> None:
         struct.pack(">I", 1) + b"\0\xff\xff\xff",
     ],
 )
-def test_what_is_no_frame_is_told(data: bytes) -> None:
+def test_an_invalid_frame_raises_an_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         list(Decoder().feed(data))
 
 
-def test_headers_that_unpack_to_more_than_anybody_needs_are_told() -> None:
+def test_compressed_headers_are_bounded() -> None:
     bomb = zlib.compressobj(zdict=spdy.DICTIONARY)
     block = bomb.compress(struct.pack(">I", 1) + bytes(2**22)) + bomb.flush(zlib.Z_SYNC_FLUSH)
     frame = (
@@ -84,7 +86,7 @@ def test_headers_that_unpack_to_more_than_anybody_needs_are_told() -> None:
         list(Decoder().feed(frame))
 
 
-def test_headers_that_lie_about_their_length_are_told() -> None:
+def test_headers_with_a_wrong_length_raise_an_error() -> None:
     liar = zlib.compressobj(zdict=spdy.DICTIONARY)
     block = liar.compress(struct.pack(">II", 1, 2**31)) + liar.flush(zlib.Z_SYNC_FLUSH)
     frame = (

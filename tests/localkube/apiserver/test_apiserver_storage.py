@@ -1,4 +1,4 @@
-"""What is stored survives: a killed process, a restart, a full disk, a read-only file; a damaged file is named, not overwritten."""
+"""Durability: a killed process, a restart, a full disk, a read-only file, damaged databases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 async def main():
     server = ApiServer(Store.open(Path(sys.argv[1])), sys.argv[2])
-    server.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+    server.apply_manifest(namespace)
     print(await server.start("127.0.0.1", 0), flush=True)
     await asyncio.Event().wait()
 
@@ -53,7 +54,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) -> None:
+async def test_every_acknowledged_write_survives_a_killed_process(tmp_path: Path) -> None:
     database = tmp_path / "cluster.db"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER, str(database), TOKEN, stdout=subprocess.PIPE
@@ -100,7 +101,7 @@ async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) ->
     store.close()
 
 
-def test_revisions_go_on_after_a_restart_even_when_the_newest_object_is_gone(
+def test_revisions_continue_after_a_restart_without_the_newest_object(
     tmp_path: Path,
 ) -> None:
     store = Store.open(tmp_path / "cluster.db")
@@ -137,7 +138,7 @@ def test_the_log_is_bounded_by_events_and_by_bytes(
     ]
 
 
-def test_a_full_disk_refuses_writes_and_loses_nothing(api: Running) -> None:
+def test_a_full_disk_rejects_writes_and_loses_nothing(api: Running) -> None:
     async def ask(method: str, path: str, document: Any = None) -> tuple[int, Any]:
         session = await api.kept_session()
         async with session.request(method, api.url + path, json=document) as response:
@@ -160,7 +161,7 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(api: Running) -> None:
     for code, refused in answers:
         assert code == 507
         assert refused["kind"] == "Status"
-        assert "free some space" in refused["message"]
+        assert "Free some space" in refused["message"]
     assert api.call(ask("PATCH", f"{maps}/kept", None))[0] in (400, 415)
     assert api.call(ask("GET", f"{maps}/kept"))[1]["data"] == {"k": "v"}
     assert api.call(ask("GET", f"{maps}/big0"))[0] == 404
@@ -172,7 +173,7 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(api: Running) -> None:
     )
 
 
-def test_a_database_that_became_read_only_refuses_writes_and_serves_reads(store: Store) -> None:
+def test_a_read_only_database_rejects_writes_and_serves_reads(store: Store) -> None:
     store.put("things", body("a"))
     store._connection.execute("PRAGMA query_only = 1")
 
@@ -189,7 +190,7 @@ def test_a_database_that_became_read_only_refuses_writes_and_serves_reads(store:
 @pytest.mark.parametrize(
     "damage", [b"this is no database, not at all" * 50, b"SQLite format 3\0" + b"\xff" * 4000]
 )
-def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_database_is_reported_and_not_changed(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "cluster.db"
     path.write_bytes(damage)
 
@@ -199,7 +200,7 @@ def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path, damage: b
     assert path.read_bytes() == damage
 
 
-def test_a_row_that_is_no_object_is_damage_too(tmp_path: Path) -> None:
+def test_a_row_that_is_not_an_object_is_reported_as_damage(tmp_path: Path) -> None:
     path = tmp_path / "cluster.db"
     store = Store.open(path)
     store.put("things", body("a"))
@@ -213,12 +214,12 @@ def test_a_row_that_is_no_object_is_damage_too(tmp_path: Path) -> None:
         Store.open(path)
 
 
-def test_a_database_that_cannot_be_made_says_where(tmp_path: Path) -> None:
+def test_the_error_of_a_database_that_cannot_be_created_has_its_path(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be opened"):
         Store.open(tmp_path / "missing" / "cluster.db")
 
 
-async def test_what_was_written_before_a_stop_is_there_after_it(api: Running) -> None:
+async def test_writes_survive_a_restart(api: Running) -> None:
     async with api.cluster() as cluster:
         created = await cluster.create(WIDGETS, widget("a"), "default")
     api.stop()
@@ -231,7 +232,7 @@ async def test_what_was_written_before_a_stop_is_there_after_it(api: Running) ->
 
 
 def changed(tmp_path: Path, *statements: str) -> Path:
-    """A database with one object, on which somebody else has done something."""
+    """A database with one object, after another program has changed it."""
     path = tmp_path / "cluster.db"
     store = Store.open(path)
     store.put("things", body("a"))
@@ -262,7 +263,7 @@ def changed(tmp_path: Path, *statements: str) -> Path:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_database_that_is_not_as_we_left_it_is_refused_and_kept(
+def test_a_database_changed_by_others_is_rejected_and_kept(
     tmp_path: Path, statements: list[str], said: str
 ) -> None:
     path = changed(tmp_path, *statements)
@@ -273,12 +274,12 @@ def test_a_database_that_is_not_as_we_left_it_is_refused_and_kept(
 
     assert said in str(refused.value)
     assert str(path) in str(refused.value)
-    assert "Put a copy of the file back" in str(refused.value)
+    assert "Restore a copy of the file" in str(refused.value)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
-def test_a_database_that_was_cut_off_is_refused_and_kept(tmp_path: Path, kept: float) -> None:
+def test_a_truncated_database_is_rejected_and_kept(tmp_path: Path, kept: float) -> None:
     path = tmp_path / "cluster.db"
     store = Store.open(path)
     for number in range(200):
@@ -293,7 +294,7 @@ def test_a_database_that_was_cut_off_is_refused_and_kept(tmp_path: Path, kept: f
     assert path.read_bytes() == whole[: int(len(whole) * kept)]
 
 
-def test_an_emptied_file_beside_its_log_of_changes_is_refused(tmp_path: Path) -> None:
+def test_an_empty_file_with_a_write_ahead_log_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "cluster.db"
     store = Store.open(path)
     store.put("things", body("a"))
@@ -310,7 +311,7 @@ def test_an_emptied_file_beside_its_log_of_changes_is_refused(tmp_path: Path) ->
     assert log.read_bytes() == copies
 
 
-def test_a_database_from_before_versions_were_counted_goes_on(tmp_path: Path) -> None:
+def test_a_database_without_a_version_can_be_opened(tmp_path: Path) -> None:
     path = changed(tmp_path, "PRAGMA user_version = 0")
 
     store = Store.open(path)

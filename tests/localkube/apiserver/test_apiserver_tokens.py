@@ -1,4 +1,4 @@
-"""Service accounts' tokens: what they say, for whom they are good, and when they end. Wording and claims as seen on the real API server."""
+"""Tokens of service accounts: claims, audiences, expiry. Expected texts are those of Kubernetes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reviewed(server: Server, token: str, *audiences: str) -> Any:
     return server.ask(Case("POST", REVIEW, {"spec": spec}))[1]["status"]
 
 
-def test_what_a_token_says(server: Server) -> None:
+def test_claims_of_a_token(server: Server) -> None:
     account = server.ask(Case("GET", f"{CORE}/serviceaccounts/robot"))[1]["metadata"]
     pod = server.ask(Case("GET", f"{CORE}/pods/p"))[1]["metadata"]
     found = jwt.decode(
@@ -63,7 +63,7 @@ def test_what_a_token_says(server: Server) -> None:
     }
 
 
-def test_others_can_check_a_token_by_the_published_key(server: Server) -> None:
+def test_a_token_can_be_verified_with_the_published_key(server: Server) -> None:
     token = issued(server, audiences=["vault"])
     asked = Case("GET", "/openid/v1/jwks")
     keys = jwt.PyJWKSet.from_dict(server.ask(asked, issued(server))[1])
@@ -78,13 +78,14 @@ def test_others_can_check_a_token_by_the_published_key(server: Server) -> None:
     assert configuration["jwks_uri"] == f"{server.url}/openid/v1/jwks"
 
 
-def test_a_token_for_another_audience_is_good_there_only(server: Server) -> None:
+def test_a_token_is_valid_only_for_its_audience(server: Server) -> None:
     token = issued(server, audiences=["a", "b"])
     assert server.ask(SELF, token)[0] == 401
     assert reviewed(server, token, "b", "c")["audiences"] == ["b"]
     assert reviewed(server, token) == {
         "user": {},
-        "error": f'[invalid bearer token, token audiences ["a" "b"] is invalid for the target audiences ["{ISSUER}"]]',
+        "error": '[invalid bearer token, token audiences ["a" "b"] '
+        f'is invalid for the target audiences ["{ISSUER}"]]',
     }
     assert reviewed(server, issued(server), "b")["error"].startswith(
         f'[invalid bearer token, token audiences ["{ISSUER}"]'
@@ -119,7 +120,9 @@ def test_a_token_review_names_the_account_and_the_pod(server: Server) -> None:
 @pytest.mark.parametrize(
     "held", [("secrets", "Secret", "held"), ("pods", "Pod", "p")], ids=lambda held: held[1]
 )
-def test_a_token_ends_with_what_it_is_bound_to(server: Server, held: tuple[str, str, str]) -> None:
+def test_a_token_becomes_invalid_with_the_object_it_is_bound_to(
+    server: Server, held: tuple[str, str, str]
+) -> None:
     plural, kind, name = held
     token = issued(server, boundObjectRef={"kind": kind, "apiVersion": "v1", "name": name})
     assert server.ask(SELF, token)[0] == 201
@@ -131,7 +134,7 @@ def test_a_token_ends_with_what_it_is_bound_to(server: Server, held: tuple[str, 
     }
 
 
-def test_a_token_ends_with_its_account_and_is_not_the_next_ones_of_that_name(
+def test_a_token_becomes_invalid_with_its_account(
     server: Server,
 ) -> None:
     token = issued(server)
@@ -148,7 +151,7 @@ def test_a_token_ends_with_its_account_and_is_not_the_next_ones_of_that_name(
     assert server.ask(SELF, issued(server))[0] == 201
 
 
-def test_a_pods_token_tells_of_its_node(server: Server) -> None:
+def test_the_token_of_a_pod_has_its_node(server: Server) -> None:
     node = server.ask(
         Case(
             "POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
@@ -170,7 +173,7 @@ def test_a_pods_token_tells_of_its_node(server: Server) -> None:
 
 
 def altered(token: str) -> dict[str, str]:
-    """Tokens that look like one of ours."""
+    """Return tokens that are similar to a valid one."""
     claims = jwt.decode(token, options={"verify_signature": False})
     key = jwt.get_unverified_header(token)["kid"]
     head, body, _ = token.split(".")
@@ -203,7 +206,7 @@ def altered(token: str) -> dict[str, str]:
         "other letters",
     ],
 )
-def test_what_we_did_not_sign_is_nobodys(server: Server, which: str) -> None:
+def test_a_token_that_we_did_not_sign_is_invalid(server: Server, which: str) -> None:
     token = altered(issued(server))[which]
     status = reviewed(server, token)
     assert status["user"] == {}
@@ -213,7 +216,7 @@ def test_what_we_did_not_sign_is_nobodys(server: Server, which: str) -> None:
         assert server.ask(SELF, token)[0] == 401
 
 
-def test_a_token_ends_in_time(monkeypatch: pytest.MonkeyPatch, api: Any, server: Server) -> None:
+def test_a_token_expires(monkeypatch: pytest.MonkeyPatch, api: Any, server: Server) -> None:
     token = issued(server, expirationSeconds=600)
     assert server.ask(SELF, token)[0] == 201
     now = time.time()
@@ -227,7 +230,7 @@ def test_a_token_ends_in_time(monkeypatch: pytest.MonkeyPatch, api: Any, server:
     )
 
 
-def test_a_claim_that_is_missing_makes_it_nobodys() -> None:
+def test_a_token_that_lacks_a_claim_is_invalid() -> None:
     keys = Keys.generate()
     for claims in (
         {"iss": ISSUER, "sub": "x", "aud": [ISSUER], "exp": time.time() + 60},
@@ -239,7 +242,7 @@ def test_a_claim_that_is_missing_makes_it_nobodys() -> None:
             keys.read(keys._encode(claims), [ISSUER])
 
 
-def test_keys_are_read_as_they_were_written() -> None:
+def test_keys_can_be_saved_and_loaded() -> None:
     keys = Keys.generate()
     token, _ = keys.issue("a", "b", "u", audiences=["x"], seconds=600)
     assert Keys.load(keys.pem()).read(token, ["x"]).account == "b"
@@ -248,7 +251,7 @@ def test_keys_are_read_as_they_were_written() -> None:
             Keys.load(wrong)
 
 
-def test_where_a_token_stands() -> None:
+def test_a_token_is_read_from_header_or_subprotocol() -> None:
     encoded = base64.urlsafe_b64encode(b"abc.def").decode().rstrip("=")
     assert bearer("Bearer x") == bearer("bearer x") == bearer("Bearer x y") == "x"
     assert (
@@ -260,7 +263,7 @@ def test_where_a_token_stands() -> None:
     assert bearer("", "base64url.bearer.authorization.k8s.io.!!!") is None
 
 
-def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
+def test_kubectl_impersonates_and_reviews_others(kubectl: Any) -> None:
     kubectl("create", "serviceaccount", "robot")
     kubectl("create", "role", "reader", "--verb=get,list", "--resource=configmaps,pods/log")
     kubectl(
@@ -281,7 +284,8 @@ def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
     ]
     refused = kubectl("get", "secrets", "--as=rita", check=False)
     assert refused.stderr.strip() == (
-        'Error from server (Forbidden): secrets is forbidden: User "rita" cannot list resource "secrets" in API group "" '
+        'Error from server (Forbidden): secrets is forbidden: User "rita" cannot list resource '
+        '"secrets" in API group "" '
         'in the namespace "default"'
     )
     token = kubectl(
@@ -321,10 +325,10 @@ def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
     [({"boundObjectRef": POD}, 365 * 24 * 3600), ({}, 3607)],
     ids=["of a pod", "of nobody"],
 )
-def test_the_token_that_every_pod_is_given_outlives_what_it_says(
+def test_a_mounted_token_is_valid_longer_than_its_response_says(
     server: Server, bound: Any, seconds: int
 ) -> None:
-    """As on a real cluster: programs that read it once and never again go on."""
+    """As on a real cluster, for programs that read it only once."""
     status, answer = server.ask(Case("POST", TOKEN, request(expirationSeconds=3607, **bound)))
     said = datetime.fromisoformat(
         answer["status"]["expirationTimestamp"].replace("Z", "+00:00")
@@ -336,7 +340,7 @@ def test_the_token_that_every_pod_is_given_outlives_what_it_says(
     assert said - found["iat"] == 3607
 
 
-def test_a_token_from_before_the_clock_was_set_back_is_good(
+def test_a_token_is_valid_after_the_clock_was_set_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keys, ahead = Keys.generate(), time.time() + 86400

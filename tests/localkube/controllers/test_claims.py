@@ -65,7 +65,7 @@ async def test_a_claim_of_no_known_class_stays_pending_and_says_which_there_are(
 
         events = await small.until(lambda: small.events("ProvisioningFailed"))
 
-        assert "no storage class 'fast'" in events[0]["message"]
+        assert "Storage class 'fast' does not exist" in events[0]["message"]
         assert "standard" in events[0]["message"]
         assert await phase(small, "home", "Pending")
 

@@ -7,7 +7,7 @@ import pytest
 from small_cluster import SmallCluster, node, small_cluster
 
 from jupyter_workspaces.kube.catalog import NODES, PODS
-from jupyter_workspaces.localkube.controllers.fitting import why_not
+from jupyter_workspaces.localkube.controllers.node_fit import unschedulable_reason
 
 Object = dict[str, Any]
 
@@ -50,7 +50,7 @@ async def test_a_pod_that_wants_a_gpu_waits_and_is_told_in_plain_words(tmp_path:
         condition = await small.until(lambda: waits(small, "lab"))
 
         assert condition["reason"] == "Unschedulable"
-        assert "asks for 1 nvidia.com/gpu, and this computer has none" in condition["message"]
+        assert "requests 1 nvidia.com/gpu, and this computer has none" in condition["message"]
         assert (await small.events("FailedScheduling"))[0]["type"] == "Warning"
 
 
@@ -97,8 +97,10 @@ def test_one_gpu_is_one_pods_alone_while_cpu_and_memory_are_shared() -> None:
     there = node(**{"nvidia.com/gpu": "1"})
     others = [asking(**{"nvidia.com/gpu": "1", "cpu": "2", "memory": "4Gi"})]
 
-    assert why_not(asking(cpu="2", memory="4Gi"), there, others) is None
-    assert "in use" in (why_not(asking(**{"nvidia.com/gpu": "1"}), there, others) or "")
+    assert unschedulable_reason(asking(cpu="2", memory="4Gi"), there, others) is None
+    assert "in use" in (
+        unschedulable_reason(asking(**{"nvidia.com/gpu": "1"}), there, others) or ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_selectors_and_affinity_are_respected(fields: Object, fits: bool) -> Non
     pod = asking()
     pod["spec"] |= fields
 
-    assert (why_not(pod, node(), []) is None) is fits
+    assert (unschedulable_reason(pod, node(), []) is None) is fits
 
 
 def test_a_taint_keeps_pods_away_that_do_not_tolerate_it() -> None:
@@ -159,5 +161,5 @@ def test_a_taint_keeps_pods_away_that_do_not_tolerate_it() -> None:
     tolerant = asking()
     tolerant["spec"]["tolerations"] = [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
-    assert "taint gpu" in (why_not(asking(), there, []) or "")
-    assert why_not(tolerant, there, []) is None
+    assert "taint gpu" in (unschedulable_reason(asking(), there, []) or "")
+    assert unschedulable_reason(tolerant, there, []) is None

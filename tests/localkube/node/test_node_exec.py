@@ -308,7 +308,7 @@ async def test_a_pod_that_does_not_run_yet_says_so(tmp_path: Path) -> None:
         )
         status = (await run(nodes, "true"))[2]
 
-        assert "container main of pod p does not run now" in status["message"]
+        assert "container 'main' of pod 'p' is not running" in status["message"]
 
 
 async def test_attach_shows_what_the_program_writes_from_now_on(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from node_cluster import NodeCluster, node_cluster
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.catalog import PODS
-from jupyter_workspaces.localkube.node import runtimes
+from jupyter_workspaces.localkube.node import images, runtimes
 from jupyter_workspaces.localkube.node.processes.gate import is_of_this_user
-from jupyter_workspaces.localkube.node.runtimes import Place
+from jupyter_workspaces.localkube.node.runtimes import ServingAddress
 
 NOBODY = 65534
 
@@ -63,7 +63,7 @@ def program(directory: Path) -> None:
     script = directory / "program.py"
     script.write_text(PROGRAM)
     entry = {"image": "asks-nobody", "command": [sys.executable, str(script), "{socket}"]}
-    (directory / runtimes.MAPPING).write_text(yaml.safe_dump({"images": [entry]}))
+    (directory / images.MAPPING).write_text(yaml.safe_dump({"images": [entry]}))
 
 
 async def started(nodes: NodeCluster) -> tuple[str, int]:
@@ -192,9 +192,9 @@ def test_editors_without_a_login_listen_behind_the_gate(
     monkeypatch.setenv("PATH", str(tmp_path))
     variables: dict[str, Any] = {}
 
-    found = runtimes.resolve(image, {}, variables, tmp_path)
-    place = Place("127.64.0.1", 8888, "/x/", "/home", "/private", "/private/program")
-    line, told = found.line(place), found.private_files(place)["/private/main.gate.json"]
+    found = images.resolve(image, {}, variables, tmp_path)
+    place = ServingAddress("127.64.0.1", 8888, "/x/", "/home", "/private", "/private/program")
+    line, told = found.command_line(place), found.private_files(place)["/private/main.gate.json"]
 
     assert line[:6] == [
         sys.executable,

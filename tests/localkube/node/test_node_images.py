@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.localkube.node import runtimes
-from jupyter_workspaces.localkube.node.runtimes import Place, Runtime
+from jupyter_workspaces.localkube.node import images, runtimes
+from jupyter_workspaces.localkube.node.runtimes import Runtime, ServingAddress
 from jupyter_workspaces.localkube.node.waiting import Waiting
 
-PLACE = Place(
+PLACE = ServingAddress(
     "127.64.0.1", 8888, "/workspace/connect/default/dora/lab/", "/home/jovyan", "/private"
 )
 
 
 def resolve(image: str, directory: Path, container: dict[str, Any] | None = None) -> Runtime:
-    return runtimes.resolve(image, container or {}, {"NAME": "value"}, directory)
+    return images.resolve(image, container or {}, {"NAME": "value"}, directory)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def resolve(image: str, directory: Path, container: dict[str, Any] | None = None
 def test_a_jupyter_image_is_the_lab_of_this_environment(tmp_path: Path, image: str) -> None:
     found = resolve(image, tmp_path)
 
-    assert found.line(PLACE) == [
+    assert found.command_line(PLACE) == [
         sys.executable,
         str(runtimes.LAUNCHER),
         "/private/main.command.json",
@@ -43,24 +43,26 @@ def test_a_jupyter_image_is_the_lab_of_this_environment(tmp_path: Path, image: s
     assert "--ServerApp.base_url=/workspace/connect/default/dora/lab/" in started["arguments"]
     assert "--ServerApp.ip=127.64.0.1" in started["arguments"]
     assert "--ServerApp.root_dir=/home/jovyan" in started["arguments"]
-    assert "JupyterLab of this Python environment" in found.sentence
+    assert "JupyterLab of this Python environment" in found.description
 
 
 def test_no_token_is_in_the_command(tmp_path: Path) -> None:
     found = resolve("jupyterlab", tmp_path)
 
-    assert not [part for part in (*found.line(PLACE), *found.arguments) if "token" in part.lower()]
+    assert not [
+        part for part in (*found.command_line(PLACE), *found.arguments) if "token" in part.lower()
+    ]
 
 
 def test_an_environment_is_named_by_its_path(tmp_path: Path) -> None:
     found = resolve(f"env:{sys.prefix}", tmp_path)
 
-    assert found.line(PLACE)[0] == f"{sys.prefix}/bin/python"
+    assert found.command_line(PLACE)[0] == f"{sys.prefix}/bin/python"
     assert found.programs == (f"{sys.prefix}/bin",)
 
 
 def test_an_environment_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Waiting, match=r"there is none at /no/such") as waiting:
+    with pytest.raises(Waiting, match=r"/no/such does not contain one") as waiting:
         resolve("env:/no/such", tmp_path)
 
     assert waiting.value.reason == "ImageNotAvailable"
@@ -105,7 +107,9 @@ def test_an_administrator_maps_images(tmp_path: Path) -> None:
 
     dash, other = resolve("acme/dash:2", tmp_path), resolve("acme/anything", tmp_path)
 
-    assert dash.line(PLACE)[2] == "serve 127.64.0.1 8888 /workspace/connect/default/dora/lab/"
+    assert (
+        dash.command_line(PLACE)[2] == "serve 127.64.0.1 8888 /workspace/connect/default/dora/lab/"
+    )
     assert dash.check == "{prefix}health"
     assert other.module == "jupyterlab"
 
@@ -113,13 +117,13 @@ def test_an_administrator_maps_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("images: [", "is not YAML"),
-        ("images: {a: b}", "must hold a list"),
+        ("images: [", "is not valid YAML"),
+        ("images: {a: b}", "must contain a list"),
         (
             "images: [{image: '*', runtime: docker}]",
             "must be jupyterlab, code-server, rstudio or local",
         ),
-        ("images: [{image: '*', command: text}]", "must be a list of texts"),
+        ("images: [{image: '*', command: text}]", "must be a list of strings"),
         ("images: [{image: '*', command: [no-such-program]}]", "no-such-program"),
     ],
 )

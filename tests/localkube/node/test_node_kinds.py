@@ -224,7 +224,7 @@ async def test_a_working_directory_that_is_not_here_is_named_on_the_pod(tmp_path
         await nodes.program("p", "true", container={"workingDir": "/no/such/place"})
 
         await waits(
-            nodes, "p", "VolumeNotPossible", "/no/such/place of container main does not exist"
+            nodes, "p", "VolumeNotPossible", "/no/such/place of container 'main' does not exist"
         )
 
 
@@ -394,7 +394,7 @@ async def test_what_a_process_cannot_have_is_told_in_events(tmp_path: Path) -> N
         assert message.startswith(
             "runAsUser, fsGroup, capabilities, privileged, readOnlyRootFilesystem of the security context"
         )
-        assert "medium and its size limit" in await told(nodes, "VolumeDiffersHere")
+        assert "medium and sizeLimit" in await told(nodes, "VolumeDiffersHere")
         reasons = [event["message"] for event in await nodes.events("NotSupportedHere")]
         assert any("hostAliases" in text for text in reasons)
         assert any("no terminal" in text for text in reasons)

@@ -136,7 +136,7 @@ async def test_a_volume_itself_is_not_deleted_or_moved_from_the_file_browser(
 
         for path in ("data", "data/measurements"):
             refusal = await found.ask("DELETE", f"contents/{path}", 400)
-            assert "holds a volume of this workspace" in refusal["message"]
+            assert "contains a volume of this workspace" in refusal["message"]
             await found.ask("PATCH", f"contents/{path}", 400, path="elsewhere")
 
         assert os.listdir(found.measurements) == ["precious"]

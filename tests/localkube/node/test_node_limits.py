@@ -10,7 +10,7 @@ import pytest
 from node_cluster import node_cluster
 
 from jupyter_workspaces.localkube.node.processes import limits
-from jupyter_workspaces.localkube.node.start_limit import Room
+from jupyter_workspaces.localkube.node.start_limit import StartLimit
 
 
 def asking(**resources: dict[str, str]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ async def test_a_container_gets_its_share_once_it_is_ready(tmp_path: Path) -> No
 async def test_slots_are_given_in_order_and_once() -> None:
     import asyncio
 
-    room = Room(1)
+    room = StartLimit(1)
     first = await room.enter()
     order: list[str] = []
 

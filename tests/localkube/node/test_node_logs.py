@@ -127,7 +127,8 @@ async def test_a_pod_that_waits_has_no_log_and_says_why(tmp_path: Path) -> None:
         await nodes.state("strange", "waiting", "ImageNotAvailable")
 
         with pytest.raises(
-            BadRequest, match="is waiting to start: The image acme/spark stands for no program"
+            BadRequest,
+            match="is waiting to start: No program on this computer is known for image 'acme/spark'",
         ):
             await nodes.log("strange")
 

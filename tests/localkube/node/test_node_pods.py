@@ -192,7 +192,7 @@ async def test_a_missing_secret_is_waited_for(tmp_path: Path) -> None:
         container = {"envFrom": [{"secretRef": {"name": "later"}, "prefix": "MY_"}]}
         await nodes.program("early", "echo got $MY_word; sleep 60", container=container)
         waiting = await nodes.state("early", "waiting", "CreateContainerConfigError")
-        assert "Secret later does not exist" in waiting["message"]
+        assert "Secret 'later' does not exist" in waiting["message"]
 
         await nodes.secret("later", word="it")
 

@@ -12,7 +12,7 @@ from node_cluster import NodeCluster, condition, node_cluster
 from jupyter_workspaces.kube.catalog import NODES, PODS
 from jupyter_workspaces.kube.errors import BadRequest
 from jupyter_workspaces.localkube.apiserver.pods.logs import PodLogReader
-from jupyter_workspaces.localkube.node import SimulatedLogs, SimulatedNode, absent
+from jupyter_workspaces.localkube.node import SimulatedLogs, SimulatedNode, mark_unavailable
 
 LOG = """\
 2026-01-02T03:04:05.000000001Z stdout F line 5
@@ -109,7 +109,7 @@ async def test_a_node_that_does_not_run_is_not_ready(tmp_path: Path) -> None:
             return condition(node, "Ready") == "True"
 
         await nodes.until(registered)
-        await absent(nodes.cluster, "simulated")
+        await mark_unavailable(nodes.cluster, "simulated")
 
         assert condition(await nodes.cluster.get(NODES, "simulated"), "Ready") == "Unknown"
-        await absent(nodes.cluster, "was-never-there")
+        await mark_unavailable(nodes.cluster, "was-never-there")

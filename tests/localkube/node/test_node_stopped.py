@@ -17,7 +17,7 @@ import yaml
 from node_cluster import NodeCluster, condition, node_cluster
 from patience import until
 
-from jupyter_workspaces.localkube.node import runtimes
+from jupyter_workspaces.localkube.node import images
 from jupyter_workspaces.localkube.node.processes.trees import shims
 from jupyter_workspaces.localkube.node.records import all_pods
 from jupyter_workspaces.resources.metadata_keys import WORKSPACE_NAME
@@ -54,7 +54,7 @@ def image(directory: Path, script: str, *arguments: str, **entry: str) -> None:
     program = directory / "program.py"
     program.write_text(script)
     found = {"image": "app", "command": [sys.executable, str(program), *arguments], **entry}
-    (directory / runtimes.MAPPING).write_text(yaml.safe_dump({"images": [found]}))
+    (directory / images.MAPPING).write_text(yaml.safe_dump({"images": [found]}))
 
 
 def app(**more: Any) -> dict[str, Any]:

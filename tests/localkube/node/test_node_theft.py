@@ -18,7 +18,7 @@ from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.peer_connector import PeerConnector
 from jupyter_workspaces.kube.peers import FOREIGN
 from jupyter_workspaces.kube.port_forward import ForwardFailed, forward
-from jupyter_workspaces.localkube.node import addresses, runtimes
+from jupyter_workspaces.localkube.node import addresses, images
 from jupyter_workspaces.resources.metadata_keys import LOCAL_PORT
 
 PORT = 8888
@@ -52,7 +52,7 @@ async def pod_that_listens_late(
         "image": "late",
         "command": [sys.executable, str(script), *place, str(nodes.directory / "go")],
     }
-    (nodes.directory / runtimes.MAPPING).write_text(yaml.safe_dump({"images": [entry]}))
+    (nodes.directory / images.MAPPING).write_text(yaml.safe_dump({"images": [entry]}))
     main = {
         "image": "late",
         "command": None,

@@ -9,7 +9,7 @@ from node_cluster import NodeCluster, node_cluster
 
 from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
 from jupyter_workspaces.localkube.node.processes import mounts
-from jupyter_workspaces.localkube.node.processes.mounts import Hides, Mount
+from jupyter_workspaces.localkube.node.processes.mounts import HidesProgram, Mount
 from jupyter_workspaces.localkube.node.waiting import Waiting
 
 Object = dict[str, Any]
@@ -169,7 +169,7 @@ async def test_a_claim_that_does_not_exist_is_waited_for(tmp_path: Path) -> None
         container, volumes = claims(data="/data-of-test")
         await nodes.program("pod", "echo done; sleep 60", container=container, volumes=volumes)
         waiting = await nodes.state("pod", "waiting", "VolumeNotPossible")
-        assert "claim data does not exist" in waiting["message"]
+        assert "claim 'data' does not exist" in waiting["message"]
 
         await nodes.claim("data")
 
@@ -178,7 +178,7 @@ async def test_a_claim_that_does_not_exist_is_waited_for(tmp_path: Path) -> None
 
 def test_a_mount_that_would_hide_what_the_program_needs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        Hides, match="/opt cannot be used as a mount path here: /opt/python lies in it"
+        HidesProgram, match="cannot be mounted at /opt, because the program needs /opt/python"
     ):
         mounts.plan([Mount("/opt", tmp_path)], [Path("/opt/python")])
 

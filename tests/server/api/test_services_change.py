@@ -324,7 +324,7 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
 
     def look(*entries: Object, **user: Any) -> Any:
         write(path, *entries, **user)
-        return source.look()
+        return source.read()
 
     first = look(entry, **{"auth-provider": login})
     assert not source.has_changed(first)
@@ -336,15 +336,15 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
         },
     )
     assert source.has_changed(first)
-    assert rotated.means_the_same_as(first)
+    assert rotated.has_same_endpoint_as(first)
     for other in (
         look(entry | {"server": "https://b.example.org"}, **{"auth-provider": login}),
         look(entry | {"token": "u"}, **{"auth-provider": login}),
         look(entry, **{"auth-provider": login | {"config": {"client-id": "d"}}}),
     ):
-        assert not other.means_the_same_as(first)
+        assert not other.has_same_endpoint_as(first)
     path.unlink()
-    assert not source.look().means_the_same_as(source.look())
+    assert not source.read().has_same_endpoint_as(source.read())
 
 
 def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
@@ -358,8 +358,8 @@ def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     source = EndpointSource((path,))
 
-    before = source.look()
+    before = source.read()
     authority.write_text("another", encoding="utf-8")
 
     assert source.has_changed(before)
-    assert not source.look().means_the_same_as(before)
+    assert not source.read().has_same_endpoint_as(before)

@@ -11,7 +11,7 @@ from requests_and_objects import Ask, Object, set_status, workspace
 from test_logs import MAIN, running
 from tornado.httpclient import HTTPResponse
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting
 from jupyter_workspaces.localkube.apiserver.http.options import DeleteOptions
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.panel import rows
@@ -115,7 +115,7 @@ async def test_a_new_workspace_is_never_unknown(ask: Ask, cluster: ApiServer) ->
     await ask("POST", "workspaces/default", workspace())
     (item,) = await listed(ask)
     assert item["state"] == "", "before its first status"
-    assert words.of_item(item).word == "Starting"
+    assert formatting.of_item(item).word == "Starting"
     assert rows.row(item, {})["word"] == "Starting"
 
 
@@ -126,10 +126,10 @@ async def test_a_pause_reads_pausing_and_only_a_deletion_reads_being_deleted(
     set_status(cluster, "desk", "Terminating")
     await ask("PATCH", DESK, {"paused": True}, media="application/merge-patch+json")
     (item,) = await listed(ask)
-    assert words.of_item(item).word == "Pausing"
-    assert words.of_item(item | {"paused": False}).word == "Restarting"
+    assert formatting.of_item(item).word == "Pausing"
+    assert formatting.of_item(item | {"paused": False}).word == "Restarting"
     assert (
-        words.of_item(item | {"audit": {"deletedAt": "2026-01-01T00:00:00Z"}}).word
+        formatting.of_item(item | {"audit": {"deletedAt": "2026-01-01T00:00:00Z"}}).word
         == "Being deleted"
     )
 

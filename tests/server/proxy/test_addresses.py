@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from jupyter_workspaces.resources import metadata_keys
-from jupyter_workspaces.server.proxy.rewriting.addresses import ScriptAddresses
+from jupyter_workspaces.server.proxy.rewriting.addresses import ScriptRewriter
 from jupyter_workspaces.server.proxy.rewriting.content_types import rewriter
 from jupyter_workspaces.server.proxy.rewriting.decoding import PIECE
-from jupyter_workspaces.server.proxy.rewriting.html import HtmlRewriter
+from jupyter_workspaces.server.proxy.rewriting.html_rewriter import HtmlRewriter
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
@@ -31,7 +31,7 @@ def rewritten(page: str, path: PublicPath = HERE) -> str:
 
 
 def script(text: str, path: PublicPath = HERE) -> str:
-    changes = ScriptAddresses(path)
+    changes = ScriptRewriter(path)
     return (changes.feed(text.encode()) + changes.finish()).decode()
 
 
@@ -179,10 +179,10 @@ def test_the_result_does_not_depend_on_where_a_script_is_cut() -> None:
     chance = random.Random(3)
     for _ in range(300):
         text = "".join(chance.choices(PARTS, k=chance.randint(1, 80))).encode()
-        whole = ScriptAddresses(HERE)
+        whole = ScriptRewriter(HERE)
         expected = whole.feed(text) + whole.finish()
         for largest in (1, 30, 3000):
-            changes, found, at = ScriptAddresses(HERE), b"", 0
+            changes, found, at = ScriptRewriter(HERE), b"", 0
             while at < len(text):
                 step = chance.randint(1, largest)
                 found += changes.feed(text[at : at + step])
@@ -206,7 +206,7 @@ def test_time_is_linear_in_the_size(bomb: str) -> None:
     def seconds(size: int) -> float:
         body = (BOMBS[bomb] * (size // len(BOMBS[bomb]))).encode()
         pieces: Iterable[bytes] = [body[start : start + PIECE] for start in range(0, size, PIECE)]
-        changes, began = ScriptAddresses(HERE), time.process_time()
+        changes, began = ScriptRewriter(HERE), time.process_time()
         for piece in pieces:
             changes.feed(piece)
         changes.finish()
@@ -257,13 +257,13 @@ def test_time_is_linear_in_the_size(bomb: str) -> None:
 def test_pages_scripts_and_styles_are_rewritten_and_data_is_not(
     content_type: str, changes: bool
 ) -> None:
-    assert (rewriter(HERE, content_type, asked=f"{INNER}a") is not None) is changes
+    assert (rewriter(HERE, content_type, requested=f"{INNER}a") is not None) is changes
     assert (
-        rewriter(HERE, content_type, asked=f"{INNER}a", disposition='Attachment; filename="a"')
+        rewriter(HERE, content_type, requested=f"{INNER}a", disposition='Attachment; filename="a"')
         is None
     )
-    assert rewriter(HERE, content_type, asked=f"{INNER}a", charset="utf-16le") is None
-    assert rewriter(PublicPath("/user/x/", OUTER), content_type, asked=f"{OUTER}a") is None
+    assert rewriter(HERE, content_type, requested=f"{INNER}a", charset="utf-16le") is None
+    assert rewriter(PublicPath("/user/x/", OUTER), content_type, requested=f"{OUTER}a") is None
 
 
 SMALL = "/workspace/connect/team-a/small/web/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_workspaces.server.proxy.headers import cookies
-from jupyter_workspaces.server.proxy.headers.credentials import Guard
+from jupyter_workspaces.server.proxy.headers.credentials import CredentialFilter
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .raw_workspace import raw_workspace
@@ -15,11 +15,12 @@ OUTER = "/user/x%40y" + INNER
 HERE = PublicPath("/user/x%40y/", INNER, False, "127.0.0.9:1", "hub.example")
 AT_ROOT = PublicPath("/", INNER, False, "127.0.0.9:1", "hub.example")
 REMOVED = PublicPath("/user/x%40y/", INNER, True, "127.0.0.9:1", "hub.example")
-GUARD = Guard("username-hub-example")
+GUARD = CredentialFilter("username-hub-example")
 
 
 def outward(header: str, path: PublicPath = HERE, page: str | None = None) -> str | None:
-    return GUARD.cookie_outward(header, path, path.outer + "page" if page is None else page)
+    page = path.outer + "page" if page is None else page
+    return next(iter(GUARD.cookies_outward(header, path, page)), None)
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ async def test_a_token_that_cannot_be_read_is_said(browser, view):
     view.cluster.tokens.clear()
     async with browser.request("GET", "x") as answer:
         assert answer.status == 502
-        assert "restart the workspace" in (await arrived(answer))["message"]
+        assert "Restart the workspace" in (await arrived(answer))["message"]
 
 
 async def test_using_a_workspace_is_not_activity_of_the_server(browser, jp_serverapp):

@@ -157,6 +157,6 @@ async def test_a_refusal_says_why(browser):
     headers = {"Cookie": await browser.cookie(), **OF_ANOTHER_SITE["script tag"]}
     async with browser.request("GET", "x", headers=headers) as answer:
         assert json.loads(await answer.read()) == {
-            "message": "This request comes from a page of another site, so it was not passed on.",
+            "message": "This request comes from a page of another site, so it was not forwarded.",
             "reason": "CrossOrigin",
         }

@@ -13,7 +13,7 @@ import pytest
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.errors import Forbidden
 from jupyter_workspaces.kube.port_forward import ForwardFailed, forward
-from jupyter_workspaces.server.proxy.transfer import requests
+from jupyter_workspaces.server.proxy import upstreams
 
 from .conftest import ADDRESS, small_app
 from .forwarded_pods import embedded_pod, real_pod
@@ -160,7 +160,7 @@ async def test_connections_are_reused(browser, app, monkeypatch):
 async def test_connections_to_one_workspace_are_bounded(browser, app, monkeypatch):
     from jupyter_workspaces.server.proxy.transfer import port_forward
 
-    monkeypatch.setattr(requests, "FORWARDS_OF_A_WORKSPACE", 3)
+    monkeypatch.setattr(upstreams, "FORWARDS_OF_A_WORKSPACE", 3)
     open_now, most = 0, 0
 
     async def counted(*arguments):
@@ -196,7 +196,7 @@ async def test_a_program_that_does_not_listen_yet_is_still_starting(
 
     async with browser.request("GET", headers={**browser.signed, "Accept": "text/html"}) as answer:
         assert answer.status == 503
-        assert "does not take connections yet" in await answer.text()
+        assert "does not accept connections yet" in await answer.text()
     async with browser.request("GET", path=STATUS) as answer:
         assert (await told(answer))["ready"] is False
     carried = await forward(pod.cluster, "team-a", "ws-small-0", 8888)

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from jupyter_workspaces.server.http.identity import HeaderIdentities
-from jupyter_workspaces.server.proxy.headers.credentials import PROOF, Guard
+from jupyter_workspaces.server.proxy.headers.credentials import PROOF_PREFIX, CredentialFilter
 from jupyter_workspaces.server.proxy.headers.front_proxies import (
     SETTING,
-    Front,
-    Passing,
+    AllowedNames,
+    FrontProxy,
     is_identity,
 )
 
@@ -128,11 +128,11 @@ async def test_headers_of_programs_arrive(browser, seen):
 
 @pytest.mark.parametrize("name", OF_PROGRAMS)
 def test_headers_of_programs_say_not_who_somebody_is(name):
-    assert not is_identity(name.lower(), "value", Front())
+    assert not is_identity(name.lower(), "value", FrontProxy())
 
 
 async def test_an_administrator_may_let_one_pass(browser, server, seen):
-    server.web_app.settings[SETTING] = Passing(request_headers=("X-User-Id", "Remote-*"))
+    server.web_app.settings[SETTING] = AllowedNames(request_headers=("X-User-Id", "Remote-*"))
     arrived = await seen(
         {**browser.signed, "X-User-Id": "a", "Remote-User": "b", "X-Forwarded-Email": CANARY}
     )
@@ -263,7 +263,7 @@ async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_i
     browser, trusted, seen
 ):
     """It sets a cookie of that name and deletes it, or leaves it and hopes for the other one's value."""
-    guard = Guard("username-x", front=Front(frozenset(("kubeflow-userid",))))
+    guard = CredentialFilter("username-x", front=FrontProxy(frozenset(("kubeflow-userid",))))
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
     jar = Jar(
@@ -273,14 +273,14 @@ async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_i
             "/workspace/connect/a/b/c/x",
         )
     )
-    assert jar.found.keys() == {"house-session", f"{PROOF}house-session"}
+    assert jar.found.keys() == {"house-session", f"{PROOF_PREFIX}house-session"}
     jar.found["house-session"] = (
         CANARY  # the workspace's is gone, and the proxy's of that name is not
     )
 
     assert "cookie" not in await seen({**trusted, "Cookie": str(jar)})
     assert "cookie" not in await seen(
-        {**trusted, "Cookie": f"{PROOF}house-session={CANARY}; house-session={CANARY}"}
+        {**trusted, "Cookie": f"{PROOF_PREFIX}house-session={CANARY}; house-session={CANARY}"}
     )
 
 
@@ -288,19 +288,19 @@ def test_a_proof_has_the_cookies_path_and_lifetime_and_no_script_reads_it():
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
     guard, path = (
-        Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))),
+        CredentialFilter("username-x", front=FrontProxy(frozenset(("kubeflow-userid",)))),
         PublicPath("/", "/workspace/connect/a/b/c/"),
     )
     cookie, proof = guard.cookies_outward(
         "a=b; Path=/; Max-Age=0; Secure; SameSite=Lax", path, path.outer
     )
     assert cookie == "a=b; Path=/workspace/connect/a/b/c/; Max-Age=0; Secure; SameSite=Lax"
-    assert proof.startswith(f"{PROOF}a=")
+    assert proof.startswith(f"{PROOF_PREFIX}a=")
     assert proof.endswith(
         "; Path=/workspace/connect/a/b/c/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
     )
-    assert guard.cookies_outward(f"{PROOF}a=b", path, path.outer)[0].startswith(
-        f"workspace-{PROOF}a=b"
+    assert guard.cookies_outward(f"{PROOF_PREFIX}a=b", path, path.outer)[0].startswith(
+        f"workspace-{PROOF_PREFIX}a=b"
     )
 
 
@@ -308,7 +308,7 @@ def test_a_cookie_that_is_not_ascii_is_proven_too():
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
     guard, path = (
-        Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))),
+        CredentialFilter("username-x", front=FrontProxy(frozenset(("kubeflow-userid",)))),
         PublicPath("/", "/workspace/connect/a/b/c/"),
     )
     value = "José".encode().decode("latin-1")
@@ -319,6 +319,6 @@ def test_a_cookie_that_is_not_ascii_is_proven_too():
 
 
 async def test_an_administrator_may_let_a_scripts_cookie_pass(browser, server, trusted, seen):
-    server.web_app.settings[SETTING] = Passing(cookies=("theme", "app-*"))
+    server.web_app.settings[SETTING] = AllowedNames(cookies=("theme", "app-*"))
     arrived = await seen({**trusted, "Cookie": f"theme=dark; app-x=1; house-session={CANARY}"})
     assert arrived["cookie"] == "theme=dark; app-x=1"

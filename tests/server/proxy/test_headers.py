@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from jupyter_workspaces.server.proxy.headers.address_fields import Addresses, inward, outward
-from jupyter_workspaces.server.proxy.headers.credentials import Guard
-from jupyter_workspaces.server.proxy.headers.front_proxies import SETTING, Passing
+from jupyter_workspaces.server.proxy.headers.address_fields import AddressMapping, inward, outward
+from jupyter_workspaces.server.proxy.headers.credentials import CredentialFilter
+from jupyter_workspaces.server.proxy.headers.front_proxies import SETTING, AllowedNames
 from jupyter_workspaces.server.proxy.headers.response_headers import response_headers
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
@@ -21,7 +21,7 @@ PUBLIC = "https://hub.example"
 
 
 def addresses(base="/user/x%40y/", *, removed=False, scheme="https"):
-    return Addresses(
+    return AddressMapping(
         PublicPath(base, INNER, removed, "127.0.0.9:1234", "hub.example"),
         scheme,
         lambda origin: origin == "https://lab.example",
@@ -325,7 +325,9 @@ async def test_where_a_control_character_is_about_framing_the_response_is_a_502(
 
 
 def test_an_administrator_may_let_more_headers_pass_but_none_of_the_hop():
-    guard = Guard("x", passing=Passing(response_headers=("docker-*", "Odd", "connection")))
+    guard = CredentialFilter(
+        "x", allowed=AllowedNames(response_headers=("docker-*", "Odd", "connection"))
+    )
     received = [
         ("Docker-Content-Digest", "1"),
         ("ODD", "2"),
@@ -339,7 +341,7 @@ def test_an_administrator_may_let_more_headers_pass_but_none_of_the_hop():
 
 
 async def test_the_setting_reaches_the_proxy(browser, server, view):
-    server.web_app.settings[SETTING] = Passing(response_headers=("odd",))
+    server.web_app.settings[SETTING] = AllowedNames(response_headers=("odd",))
     async with (
         raw_workspace(view, b"HTTP/1.1 200 OK\r\nOdd: 1\r\nContent-Length: 2\r\n\r\nok"),
         browser.request("GET", "x") as response,

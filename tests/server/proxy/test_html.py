@@ -13,9 +13,9 @@ import pytest
 from patience import until
 
 from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.server.proxy.rewriting import json_strings, tokenizer
+from jupyter_workspaces.server.proxy.rewriting import html_tokenizer, json_rewriter
 from jupyter_workspaces.server.proxy.rewriting.decoding import PIECE, decoder
-from jupyter_workspaces.server.proxy.rewriting.html import MOST_ATTRIBUTES, HtmlRewriter
+from jupyter_workspaces.server.proxy.rewriting.html_rewriter import MOST_ATTRIBUTES, HtmlRewriter
 from jupyter_workspaces.server.proxy.rewriting.kernelspecs import KernelspecsRewriter
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
@@ -59,7 +59,7 @@ def rewritten(page: bytes) -> bytes:
     return fed(HtmlRewriter(HERE), [page])
 
 
-def in_pieces(body: bytes, size: Callable[[], int]) -> Iterable[bytes]:
+def inbody_pieces(body: bytes, size: Callable[[], int]) -> Iterable[bytes]:
     position = 0
     while position < len(body):
         step = size()
@@ -115,13 +115,13 @@ PARTS = (
 )
 
 
-@pytest.mark.parametrize("longest_tag", [24, tokenizer.LONGEST_TAG])
+@pytest.mark.parametrize("longest_tag", [24, html_tokenizer.LONGEST_TAG])
 def test_the_result_does_not_depend_on_where_the_page_is_cut(
     longest_tag: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokenizer, "LONGEST_TAG", longest_tag)
-    monkeypatch.setattr(json_strings, "LONGEST_STRING", 40)
-    monkeypatch.setattr(json_strings, "DEEPEST", 4)
+    monkeypatch.setattr(html_tokenizer, "LONGEST_TAG", longest_tag)
+    monkeypatch.setattr(json_rewriter, "LONGEST_STRING", 40)
+    monkeypatch.setattr(json_rewriter, "DEEPEST", 4)
     chance = random.Random(longest_tag)
     for _ in range(1000):
         body = b"".join(chance.choices(PARTS, k=chance.randint(1, 60)))
@@ -129,7 +129,7 @@ def test_the_result_does_not_depend_on_where_the_page_is_cut(
         for largest in (1, 5, 40):
             cut = fed(
                 HtmlRewriter(HERE),
-                in_pieces(body, lambda largest=largest: chance.randint(1, largest)),
+                inbody_pieces(body, lambda largest=largest: chance.randint(1, largest)),
             )
             assert cut == whole, body
 
@@ -188,7 +188,7 @@ def test_time_is_linear_in_the_size(bomb: str) -> None:
     def seconds(size: int) -> float:
         """Processor time, the least of three."""
         body = BOMBS[bomb](size)
-        pieces = list(in_pieces(body, lambda: PIECE))
+        pieces = list(inbody_pieces(body, lambda: PIECE))
         found = []
         for _ in range(3):
             began = time.process_time()
@@ -222,19 +222,21 @@ def test_time_is_linear_when_bytes_come_one_by_one(bomb: str) -> None:
     def seconds(size: int) -> float:
         body = BOMBS[bomb](size)
         began = time.process_time()
-        fed(HtmlRewriter(HERE), in_pieces(body, lambda: 1))
+        fed(HtmlRewriter(HERE), inbody_pieces(body, lambda: 1))
         return time.process_time() - began
 
     assert any(seconds(60_000) <= 3 * seconds(30_000) for _ in range(3))
 
 
 def test_after_a_tag_that_is_too_long_rewriting_goes_on() -> None:
-    long = b"<a title='" + b"> <a href=/x> " * (tokenizer.LONGEST_TAG // 14 + 1) + b"' href=/y>"
+    long = (
+        b"<a title='" + b"> <a href=/x> " * (html_tokenizer.LONGEST_TAG // 14 + 1) + b"' href=/y>"
+    )
     assert rewritten(long + b"<a href=/z>") == long + b"<a href=/user/x%40y/z>"
 
 
 def test_a_script_whose_tag_is_too_long_is_still_a_script() -> None:
-    page = b"<script title='" + b"x" * tokenizer.LONGEST_TAG + b"'><a href=/x></script>"
+    page = b"<script title='" + b"x" * html_tokenizer.LONGEST_TAG + b"'><a href=/x></script>"
     assert rewritten(page + b"<a href=/z>") == page + b"<a href=/user/x%40y/z>"
 
 
@@ -253,7 +255,7 @@ def test_a_configuration_of_megabytes_is_rewritten() -> None:
         "last": {"a": [[INNER + "ü"], "\\/"]},
     }
     page = CONFIG + json.dumps(config).encode() + b"</script>"
-    body = fed(HtmlRewriter(HERE), in_pieces(page, lambda: PIECE))
+    body = fed(HtmlRewriter(HERE), inbody_pieces(page, lambda: PIECE))
     found = json.loads(body.removeprefix(CONFIG).removesuffix(b"</script>"))
     assert found == {
         **config,
@@ -283,7 +285,7 @@ def test_json_that_is_nested_deeply_passes(brackets: bytes) -> None:
     ],
 )
 def test_json_that_lists_no_kernels_passes(body: bytes) -> None:
-    assert fed(KernelspecsRewriter(HERE), in_pieces(body, lambda: 1)) == body
+    assert fed(KernelspecsRewriter(HERE), inbody_pieces(body, lambda: 1)) == body
 
 
 def test_many_small_compressed_bodies_in_one_are_a_piece_each() -> None:

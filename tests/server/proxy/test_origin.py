@@ -16,9 +16,9 @@ from yarl import URL
 
 from jupyter_workspaces.server.http.identity import HeaderIdentities
 from jupyter_workspaces.server.proxy import close
-from jupyter_workspaces.server.proxy.origin import listeners
-from jupyter_workspaces.server.proxy.origin.redirects import SETTING, SeparateOrigin
-from jupyter_workspaces.server.proxy.origin.settings import parse
+from jupyter_workspaces.server.proxy.origin import routes
+from jupyter_workspaces.server.proxy.origin.separate_origin import SETTING, SeparateOrigin
+from jupyter_workspaces.server.proxy.origin.workspaces_url import parse
 
 from .conftest import PATH, Browser
 from .origin_person import Person
@@ -56,9 +56,9 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
         "Services", (), {"ready": lambda self, *args, **options: view.ready(*args, **options)}
     )()
     web_app.settings[SETTING] = separate
-    served = listeners.origin_application(jp_serverapp.base_url, web_app.settings)
-    listeners.serve_by_host(web_app, served, separate.origin)
-    web_app.add_handlers(".*$", listeners.server_rules(jp_serverapp.base_url, jp_serverapp))
+    served = routes.origin_application(jp_serverapp.base_url, web_app.settings)
+    routes.serve_by_host(web_app, served, separate.origin)
+    web_app.add_handlers(".*$", routes.server_rules(jp_serverapp.base_url, jp_serverapp))
     yield jp_serverapp
     jp_asyncio_loop.run_until_complete(close(web_app.settings))
 
@@ -526,7 +526,7 @@ async def test_a_program_that_does_not_listen_yet_has_its_page_at_the_server(
     seen = await person.navigate(there(browser))
 
     assert (seen.status, URL(seen.url).host) == (503, "127.0.0.1")
-    assert "does not take connections yet" in seen.text
+    assert "does not accept connections yet" in seen.text
 
 
 async def test_a_browser_that_keeps_no_cookies_is_told_and_does_not_go_round(browser, make_person):
@@ -564,7 +564,7 @@ async def test_a_visit_without_a_session_goes_by_the_server(browser, make_person
     person = await make_person()
     nobody_knows = await person.navigate(there(browser, "lab"))
     assert nobody_knows.status == 401
-    assert "Open it from your Jupyter server" in nobody_knows.text
+    assert "Open the workspace from your Jupyter server" in nobody_knows.text
 
     await person.navigate(str(browser.url()))
     person.forget("session")

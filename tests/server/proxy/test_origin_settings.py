@@ -6,23 +6,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_workspaces.server.proxy.origin.listeners import check_addresses, own_port
+from jupyter_workspaces.server.proxy.origin.listener import check_addresses, own_port
 from jupyter_workspaces.server.proxy.origin.sessions import (
     Destination,
     Sessions,
     Ticket,
     Tickets,
 )
-from jupyter_workspaces.server.proxy.origin.settings import (
-    BadOrigin,
+from jupyter_workspaces.server.proxy.origin.workspaces_url import (
+    InvalidWorkspacesUrl,
     WorkspacesOrigin,
     check_apart,
     label,
     parse,
 )
-from jupyter_workspaces.server.proxy.target import Place
+from jupyter_workspaces.server.proxy.target import WorkspacePort
 
-PLACE = Place("team-a", "small", "web")
+PLACE = WorkspacePort("team-a", "small", "web")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_origin_is_read(url, expected):
     ],
 )
 def test_a_bad_one_is_refused_with_what_to_do(url, word):
-    with pytest.raises(BadOrigin) as refused:
+    with pytest.raises(InvalidWorkspacesUrl) as refused:
         parse(url)
     assert word in str(refused.value)
     assert "secret" not in str(refused.value)
@@ -126,11 +126,11 @@ def test_the_servers_own_address_is_refused(url):
         port=8888,
         custom_display_url="https://jupyter.example.org/user/",
     )
-    with pytest.raises(BadOrigin, match="this Jupyter server itself"):
+    with pytest.raises(InvalidWorkspacesUrl, match="this Jupyter server itself"):
         check_addresses(parse(url), server)
-    with pytest.raises(BadOrigin, match="this Jupyter server itself"):
+    with pytest.raises(InvalidWorkspacesUrl, match="this Jupyter server itself"):
         check_addresses(parse("https://jupyter.example.org"), server)
-    with pytest.raises(BadOrigin, match="this Jupyter server itself"):
+    with pytest.raises(InvalidWorkspacesUrl, match="this Jupyter server itself"):
         check_addresses(parse("https://*.example.org"), server)
     check_addresses(parse("http://*.localhost:8888"), server)
     check_apart(parse("https://workspaces.example.org"), "https://jupyter.example.org")
@@ -154,12 +154,12 @@ def test_where_it_listens(url, told, expected):
 
 def test_a_scheme_that_the_server_does_not_answer_is_refused():
     server = SimpleNamespace(ssl_options=None, ip="localhost", port=8888, sock="")
-    with pytest.raises(BadOrigin, match="certificate"):
+    with pytest.raises(InvalidWorkspacesUrl, match="certificate"):
         own_port(parse("https://localhost:8890"), server, "", 0)
-    with pytest.raises(BadOrigin, match="port of the Jupyter server"):
+    with pytest.raises(InvalidWorkspacesUrl, match="port of the Jupyter server"):
         own_port(parse("https://ws.example"), server, "", 8888)
     server.no_auth = True
-    with pytest.raises(BadOrigin, match="this machine only"):
+    with pytest.raises(InvalidWorkspacesUrl, match="this machine only"):
         own_port(parse("https://ws.example"), server, "0.0.0.0", 9000)
 
 

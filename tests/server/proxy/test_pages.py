@@ -122,7 +122,7 @@ async def test_a_workspace_that_is_gone_is_not_found(page, view):
     view.there = None
     status, _, text = await page()
     assert status == 404
-    assert "There is no workspace small in team-a" in text
+    assert "Workspace &#x27;small&#x27; not found in namespace &#x27;team-a&#x27;" in text
     assert "<form" not in text
 
 
@@ -138,7 +138,7 @@ async def test_a_port_that_takes_no_connections_is_still_starting(page, browser,
     status, _, text = await page()
 
     assert status == 503
-    assert "does not take connections yet" in text
+    assert "does not accept connections yet" in text
     async with browser.request("GET", path=STATUS) as answer:
         assert json.loads(await answer.read())["ready"] is False
 
@@ -203,7 +203,7 @@ async def test_a_cluster_that_is_not_there_yet_is_waited_for(page, browser, view
     status, headers, text = await page()
 
     assert (status, headers["Retry-After"]) == (503, "2")
-    assert "small waits for its cluster" in text
+    assert "small is waiting for its cluster" in text
     assert (await refusal(browser))[0] == 503
 
 

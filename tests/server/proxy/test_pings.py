@@ -12,8 +12,8 @@ import pytest
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.server.proxy.limits import SETTING, Limits
-from jupyter_workspaces.server.proxy.transfer.relay import CLOSE_SECONDS, DEAD_AFTER
-from jupyter_workspaces.server.proxy.transfer.requests import in_use
+from jupyter_workspaces.server.proxy.transfer.websocket_relay import CLOSE_SECONDS, DEAD_AFTER
+from jupyter_workspaces.server.proxy.upstreams import in_use
 
 PING = 0.2
 

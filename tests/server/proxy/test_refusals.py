@@ -10,19 +10,19 @@ import aiohttp
 import pytest
 
 from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.server.proxy import access
-from jupyter_workspaces.server.proxy.pages import rate_limits
-from jupyter_workspaces.server.proxy.pages.rate_limits import (
+from jupyter_workspaces.server.proxy import rate_limits
+from jupyter_workspaces.server.proxy.handlers import base
+from jupyter_workspaces.server.proxy.rate_limits import (
     FREE,
     LINES,
     LINES_SECONDS,
     LONGEST,
     SECONDS,
     WAITING,
-    Refusals,
-    Repeats,
+    ErrorDelays,
+    LogLimit,
 )
-from jupyter_workspaces.server.proxy.transfer.requests import upstreams
+from jupyter_workspaces.server.proxy.upstreams import upstreams
 
 STATUS = "workspace/status/team-a/small/web"
 
@@ -36,44 +36,44 @@ class Clock:
 
 def test_a_client_that_asks_at_once_again_gets_one_refusal_in_two_seconds():
     clock = Clock()
-    counted, asked, end = Refusals(clock), 0, clock.now + 600
+    counted, asked, end = ErrorDelays(clock), 0, clock.now + 600
     while clock.now < end:
-        clock.now += counted.pause("tab") + 0.001
+        clock.now += counted.delay("tab") + 0.001
         asked += 1
     assert asked < FREE + 600 / SECONDS + 2
 
 
 def test_many_requests_at_once_wait_long_but_not_for_ever():
-    counted = Refusals(Clock())
-    waits = [counted.pause("tab") for _ in range(100)]
+    counted = ErrorDelays(Clock())
+    waits = [counted.delay("tab") for _ in range(100)]
     assert waits[:FREE] == [0.0] * FREE
     assert max(waits) == LONGEST
 
 
 def test_a_client_that_asks_rarely_never_waits_and_clients_do_not_wait_for_each_other():
     clock = Clock()
-    counted = Refusals(clock)
+    counted = ErrorDelays(clock)
     for _ in range(100):
-        assert counted.pause("slow") == 0.0
+        assert counted.delay("slow") == 0.0
         clock.now += SECONDS
     for _ in range(50):
-        counted.pause("fast")
-    assert counted.pause("slow") == 0.0
+        counted.delay("fast")
+    assert counted.delay("slow") == 0.0
 
 
 def test_what_is_kept_of_clients_and_lines_is_bounded():
-    counted, lines = Refusals(Clock()), Repeats(Clock())
+    counted, lines = ErrorDelays(Clock()), LogLimit(Clock())
     for number in range(rate_limits.KEYS * 2):
-        counted.pause(number)
+        counted.delay(number)
         lines.count(number)
     assert len(counted._due) == len(lines._windows) == rate_limits.KEYS
     counted.waiting = WAITING
-    assert [counted.pause("one more") for _ in range(50)] == [0.0] * 50
+    assert [counted.delay("one more") for _ in range(50)] == [0.0] * 50
 
 
 def test_of_equal_lines_the_first_few_of_a_minute_are_written_and_the_others_counted():
     clock = Clock()
-    repeats = Repeats(clock)
+    repeats = LogLimit(clock)
     assert [repeats.count("a")[0] for _ in range(LINES + 10)] == [True] * LINES + [False] * 10
     assert repeats.count("b") == (True, 0)
     clock.now += LINES_SECONDS + 1
@@ -89,7 +89,7 @@ async def test_a_request_to_a_workspace_that_is_gone_is_410_and_a_page_is_404(
         assert answer.status == 410
         told = json.loads(await answer.read())
     assert told == {
-        "message": "small: There is no workspace small in team-a. It may have been deleted.",
+        "message": "small: Workspace 'small' not found in namespace 'team-a'. It may have been deleted.",
         "reason": "Gone",
     }
     async with browser.request(
@@ -115,7 +115,7 @@ async def test_a_request_to_a_workspace_that_may_come_back_says_when_to_ask_agai
 def quick(monkeypatch):
     """The same with shorter times."""
     monkeypatch.setattr(rate_limits, "SECONDS", 0.4)
-    monkeypatch.setattr(access, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(base, "RECHECK_SECONDS", 0.05)
 
 
 @pytest.mark.parametrize("state", ["delete", "paused", "unready"])
@@ -145,7 +145,7 @@ async def test_tabs_that_never_pause_are_slowed_down(browser, view, quick, state
 async def test_a_request_that_waits_is_answered_as_soon_as_the_workspace_is_back(
     browser, server, view, monkeypatch
 ):
-    refused = upstreams(server.web_app.settings).refusals
+    refused = upstreams(server.web_app.settings).error_delays
     monkeypatch.setattr(rate_limits, "SECONDS", 60.0)
     monkeypatch.setattr(rate_limits, "LONGEST", 60.0)
     there, view.there = view.there, None
@@ -167,8 +167,8 @@ async def test_a_request_that_waits_is_answered_as_soon_as_the_workspace_is_back
 async def test_the_page_and_its_status_are_never_slowed_down(browser, server, view, monkeypatch):
     slowed_down = []
     monkeypatch.setattr(
-        upstreams(server.web_app.settings).refusals,
-        "pause",
+        upstreams(server.web_app.settings).error_delays,
+        "delay",
         lambda client: slowed_down.append(client) or 0.0,
     )
     view.paused()
@@ -195,7 +195,7 @@ async def until(condition, what):
 
 
 async def test_a_client_that_goes_away_while_it_waits_is_no_fault(browser, server, view, caplog):
-    refused = upstreams(server.web_app.settings).refusals
+    refused = upstreams(server.web_app.settings).error_delays
     view.there = None
     for _ in range(FREE):
         async with browser.request("GET", "x"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_workspaces.server.proxy.headers.credentials import Guard
+from jupyter_workspaces.server.proxy.headers.credentials import CredentialFilter
 from jupyter_workspaces.server.proxy.headers.response_headers import (
     ALLOWED,
     is_allowed,
@@ -19,7 +19,7 @@ INNER = "/workspace/connect/team-a/small/web/"
 OUTER = "/user/x%40y" + INNER
 HERE = PublicPath("/user/x%40y/", INNER, False, "127.0.0.9:1", "hub.example")
 REMOVED = PublicPath("/user/x%40y/", INNER, True, "127.0.0.9:1", "hub.example")
-GUARD = Guard("username-hub-example")
+GUARD = CredentialFilter("username-hub-example")
 
 RULE_AN_ORIGIN_OR_A_CONNECTION = """
 Accept-CH Accept-Signature Activate-Storage-Access Alt-Svc Alt-Used Attribution-Reporting-Register-Source

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from jupyter_workspaces.server.proxy.rewriting.decoding import decoder
-from jupyter_workspaces.server.proxy.rewriting.html import HtmlRewriter
+from jupyter_workspaces.server.proxy.rewriting.html_rewriter import HtmlRewriter
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
@@ -197,7 +197,7 @@ async def test_kernels_keep_their_pictures_and_other_json_stays_as_it_is(browser
         assert f'"{INNER}kernelspecs' in await answer.text()
 
 
-def test_any_bytes_pass_through_in_any_pieces():
+def test_any_bytes_pass_through_in_anybody_pieces():
     chance = random.Random(7)
     parts = [
         b"<",
@@ -238,7 +238,7 @@ def test_a_tag_that_never_ends_is_not_kept():
     assert len(out) > 2**19
 
 
-def test_a_small_compressed_body_is_unpacked_in_bounded_pieces():
+def test_a_small_compressed_body_is_unpacked_in_boundedbody_pieces():
     import gzip
 
     read = decoder("gzip")

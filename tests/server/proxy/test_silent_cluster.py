@@ -15,7 +15,8 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import Unreachable
 from jupyter_workspaces.server import answer_cache
-from jupyter_workspaces.server.proxy import access, tokens
+from jupyter_workspaces.server.proxy import tokens
+from jupyter_workspaces.server.proxy.handlers import access, base
 
 from .api_process import ADMIN, NOBODY
 from .processes import running
@@ -108,7 +109,7 @@ async def test_a_token_that_nobody_knows_is_waited_for_a_moment_and_the_page_goe
     status, headers, text, seconds = await get(browser, Accept="text/html")
     assert (status, headers["Retry-After"]) == (503, "2")
     assert seconds < 8
-    assert "small waits for its cluster" in text
+    assert "small is waiting for its cluster" in text
     assert "The cluster does not answer" in text
     async with browser.request("GET", path=STATUS) as answer:
         told = json.loads(await answer.read())
@@ -273,7 +274,7 @@ async def test_steps_that_do_not_come_do_not_hold_the_page_back(browser, view, m
     async def progress(namespace, name):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(access, "STEPS_SECONDS", 0.2)
+    monkeypatch.setattr(base, "STEPS_SECONDS", 0.2)
     view.unready()
     view.progress = progress
     status, _, text, seconds = await get(browser, Accept="text/html")
@@ -292,7 +293,7 @@ async def test_a_namespace_that_does_not_come_does_not_hold_the_page_back(
     view.reach = reach
     status, _, text, seconds = await get(browser, Accept="text/html")
     assert status == 503
-    assert "small waits for its cluster" in text
+    assert "small is waiting for its cluster" in text
     assert seconds < 2
 
 

@@ -10,12 +10,15 @@ import aiohttp
 import pytest
 
 from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.server.proxy import handlers
+from jupyter_workspaces.server.proxy.handlers import http, websocket
 from jupyter_workspaces.server.proxy.limits import PROBE_SECONDS, SETTING, Limits
-from jupyter_workspaces.server.proxy.target import Place
-from jupyter_workspaces.server.proxy.transfer import websocket
-from jupyter_workspaces.server.proxy.transfer.requests import Body
-from jupyter_workspaces.server.proxy.transfer.response_wait import NoAnswer, Patience, head
+from jupyter_workspaces.server.proxy.target import WorkspacePort
+from jupyter_workspaces.server.proxy.transfer.body_stream import BodyStream
+from jupyter_workspaces.server.proxy.transfer.response_wait import (
+    PageTimeouts,
+    ResponseTimeout,
+    wait_for_head,
+)
 
 from .conftest import ADDRESS, View
 from .processes import running
@@ -86,7 +89,7 @@ async def test_other_requests_wait_longer_and_get_json(browser, program):
 
 
 async def test_an_upload_that_is_not_taken_ends(browser, program, monkeypatch):
-    monkeypatch.setattr(handlers, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(http, "DRAIN_SECONDS", 0.5)
     program.stop()
 
     async def endless():
@@ -194,14 +197,17 @@ async def test_time_counts_from_the_end_of_an_upload(browser):
 
 
 def test_patience_doubles_and_is_forgotten_after_success():
-    patience, place = Patience(Limits(15, 40)), Place("a", "b", "c")
-    assert patience.seconds(place) == 15
-    patience.failed(place)
-    assert (patience.seconds(place), patience.seconds(Place("a", "b", "d"))) == (30, 15)
-    patience.failed(place)
-    assert patience.seconds(place) == 40
-    patience.succeeded(place)
-    assert patience.seconds(place) == 15
+    patience, workspace_port = PageTimeouts(Limits(15, 40)), WorkspacePort("a", "b", "c")
+    assert patience.seconds(workspace_port) == 15
+    patience.failed(workspace_port)
+    assert (patience.seconds(workspace_port), patience.seconds(WorkspacePort("a", "b", "d"))) == (
+        30,
+        15,
+    )
+    patience.failed(workspace_port)
+    assert patience.seconds(workspace_port) == 40
+    patience.succeeded(workspace_port)
+    assert patience.seconds(workspace_port) == 15
 
 
 async def test_a_request_that_is_given_up_is_cancelled():
@@ -216,13 +222,13 @@ async def test_a_request_that_is_given_up_is_cancelled():
     async def dead():
         return False
 
-    with pytest.raises(NoAnswer):
-        await head(never(), 0.05, lambda: float("inf"), dead, 1)
+    with pytest.raises(ResponseTimeout):
+        await wait_for_head(never(), 0.05, lambda: float("inf"), dead, 1)
     assert ended == [True]
 
 
 async def test_a_body_that_waits_for_the_browser_is_not_stalled():
-    body = Body()
+    body = BodyStream()
     taken = body.chunks()
     waiting = asyncio.ensure_future(anext(taken))
     await asyncio.sleep(0)

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from jupyter_workspaces.server.proxy.limits import SETTING, Limits
-from jupyter_workspaces.server.proxy.transfer.frames import (
-    Frames,
+from jupyter_workspaces.server.proxy.transfer.websocket_frames import (
+    FrameChecker,
     Violation,
     close_frame,
     frame,
@@ -231,7 +231,7 @@ def test_pieces_of_any_size_pass_as_they_are(seed):
         for _ in range(50)
     )
     stream += close_frame(Violation(1000, "bye"), masked=True)
-    frames, passed, rest = Frames(masked=True, longest=MIB), b"", stream
+    frames, passed, rest = FrameChecker(masked=True, longest=MIB), b"", stream
     while rest:
         size = choose.choice((1, 2, 3, 14, 1000, 65_536))
         passed += frames.feed(rest[:size])
@@ -256,7 +256,7 @@ def test_pieces_of_any_size_pass_as_they_are(seed):
 @pytest.mark.parametrize("size", [1, 1000])
 def test_nothing_of_a_bad_frame_passes(bad, code, size):
     good = text("good")
-    frames, stream, passed = Frames(masked=True, longest=MIB), good + bad + text("later"), b""
+    frames, stream, passed = FrameChecker(masked=True, longest=MIB), good + bad + text("later"), b""
     for start in range(0, len(stream), size):
         if frames.violation is None:
             passed += frames.feed(stream[start : start + size])

@@ -9,11 +9,11 @@ import pytest
 
 from jupyter_workspaces.server.proxy.pages.tab_notice import (
     SETTING,
-    Appender,
+    ScriptAppender,
+    accepts_notice,
     allows_notice,
-    element,
     script,
-    takes_notice,
+    script_element,
     version,
 )
 
@@ -40,7 +40,7 @@ async def told(browser):
 
 
 def appended(page, size=1):
-    appender = Appender(b"<added>")
+    appender = ScriptAppender(b"<added>")
     return b"".join(
         [
             *(appender.feed(page[at : at + size]) for at in range(0, len(page), size)),
@@ -164,14 +164,16 @@ def test_a_page_that_ends_otherwise_gets_nothing(page):
 )
 def test_a_page_whose_policy_does_not_allow_the_script_is_left_alone(policy, allowed):
     assert allows_notice(policy) == allowed
-    assert takes_notice(200, "text/html", "utf-8", [("Content-Security-Policy", policy)]) == allowed
+    assert (
+        accepts_notice(200, "text/html", "utf-8", [("Content-Security-Policy", policy)]) == allowed
+    )
     both = [
         ("Content-Security-Policy", "default-src 'self'"),
         ("content-security-policy-report-only", policy),
     ]
-    assert takes_notice(200, "text/html", "", both) == allowed
+    assert accepts_notice(200, "text/html", "", both) == allowed
     assert (
-        takes_notice(
+        accepts_notice(
             200, "text/html", "", [("Content-Security-Policy", f"default-src 'self', {policy}")]
         )
         == allowed
@@ -180,22 +182,22 @@ def test_a_page_whose_policy_does_not_allow_the_script_is_left_alone(policy, all
 
 @pytest.mark.parametrize("status", [201, 204, 206, 304, 404, 500])
 def test_only_a_page_that_is_whole_and_was_found_gets_the_script(status):
-    assert not takes_notice(status, "text/html", "", [])
+    assert not accepts_notice(status, "text/html", "", [])
 
 
 def test_a_page_whose_scripts_must_prove_their_integrity_is_left_alone():
-    assert not takes_notice(
+    assert not accepts_notice(
         200, "text/html", "", [("Integrity-Policy", "blocked-destinations=(script)")]
     )
 
 
 def test_a_page_that_may_not_be_transformed_is_left_alone():
-    assert not takes_notice(200, "text/html", "", [("Cache-Control", "private, No-Transform")])
-    assert takes_notice(200, "text/html", "", [("Cache-Control", "private")])
+    assert not accepts_notice(200, "text/html", "", [("Cache-Control", "private, No-Transform")])
+    assert accepts_notice(200, "text/html", "", [("Cache-Control", "private")])
 
 
 def test_an_address_cannot_leave_its_attribute():
-    assert b'">' not in element('/user/"><b>/', "web").replace(b'"></script>', b"")
+    assert b'">' not in script_element('/user/"><b>/', "web").replace(b'"></script>', b"")
 
 
 async def test_the_script_is_kept_by_browsers_and_asks_for_a_sign_in(browser, view):

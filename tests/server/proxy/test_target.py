@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.server.proxy.target import Place, Unavailable, resolve
+from jupyter_workspaces.server.proxy.target import WorkspacePort, resolve
+from jupyter_workspaces.server.proxy.unavailable import Unavailable
 
 from .conftest import PORT, View
 
-PLACE = Place("team-a", "small", "web")
+PLACE = WorkspacePort("team-a", "small", "web")
 
 
 def service(*ports: dict[str, Any]) -> dict[str, Any]:

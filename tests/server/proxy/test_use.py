@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from jupyter_workspaces.server.proxy.transfer.requests import in_use, upstreams
+from jupyter_workspaces.server.proxy.upstreams import in_use, upstreams
 
 
 async def until(condition):
@@ -47,7 +47,7 @@ async def test_an_upload_that_is_under_way_is_use(browser, server):
 async def test_what_an_exchange_raises_is_told_without_its_text(
     browser, server, monkeypatch, caplog
 ):
-    from jupyter_workspaces.server.proxy.handlers import HttpHandler
+    from jupyter_workspaces.server.proxy.handlers.http import HttpHandler
 
     async def raises(self, target):
         raise KeyError("a secret")
@@ -62,11 +62,11 @@ async def test_what_an_exchange_raises_is_told_without_its_text(
     ]
     assert len(told) == 1
     assert "a secret" not in told[0].getMessage()
-    assert upstreams(server.web_app.settings)._exchanges.lost == 1
+    assert upstreams(server.web_app.settings)._transfers.lost == 1
 
 
 async def test_a_refusal_is_an_answer_and_no_failure(browser, server, view, caplog):
     view.cluster.tokens.clear()
     async with browser.request("GET", "x") as answer:
         assert answer.status == 502
-    assert upstreams(server.web_app.settings)._exchanges.lost == 0
+    assert upstreams(server.web_app.settings)._transfers.lost == 0

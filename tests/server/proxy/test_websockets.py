@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.server.proxy.transfer.requests import in_use
+from jupyter_workspaces.server.proxy.upstreams import in_use
 
 ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 

@@ -1,4 +1,7 @@
-"""Validation rules in CEL, by a library that an extra brings and that nobody imports before a rule needs it."""
+"""Validation rules of CRDs in CEL, evaluated by a library that is an optional dependency.
+
+Importing this package does not import the library; only the evaluation of a rule does.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 
 EXTRA = "jupyter-workspaces[cel]"
-"""What brings the library."""
+"""The optional dependency that installs the library."""
 
 
 @lru_cache(maxsize=1)
 def is_installed() -> bool:
-    """Whether rules can be evaluated. Imports nothing."""
+    """Return whether the library is installed. Does not import it."""
     return (
         find_spec("cel_expr_python") is not None
         and find_spec("google") is not None

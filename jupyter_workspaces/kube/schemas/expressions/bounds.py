@@ -1,7 +1,8 @@
-"""What one evaluation may cost: the library bounds its iterations only, not the texts and lists that functions make.
+"""Limits of one evaluation: the library only limits iterations, not the size of results.
 
-A real API server reckons a cost before it runs a rule and refuses what exceeds its budget (Kubernetes docs, “Resource use by validation
-functions”). Here functions that make something larger, and regular expressions, are called by us, so they are asked before they run.
+A real API server estimates the cost of a rule and refuses one that exceeds its budget (Kubernetes
+docs, "Resource use by validation functions"). Here, functions whose result may be larger than their
+arguments, and regular expressions, are replaced by our own, which check a budget first.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 from jupyter_workspaces.common import patterns
 
 MADE = 8 * 2**20
-"""Letters that functions of one evaluation may make together."""
+"""Letters of all results of functions in one evaluation."""
 
 PARTS = 1000
-"""Items of a list that `split`, `findAll` or `getQuery` may make."""
+"""Items of a list that `split`, `findAll` or `getQuery` returns."""
 
 _left = {"made": patterns.Budget(MADE), "work": patterns.Budget()}
 
@@ -26,7 +27,10 @@ def start() -> None:
 
 
 def check(name: str, arguments: Sequence[Any]) -> None:
-    """Before a function of the library's extension `strings`. Raises `ValueError` for what would exceed a budget."""
+    """Check the result of a function of the library's extension `strings` before it is called.
+
+    Raises `ValueError` if it would exceed a budget.
+    """
     size = sum(_size(one) for one in arguments)
     if name == "replace":
         text, old, new, *most = arguments
@@ -44,13 +48,16 @@ def check(name: str, arguments: Sequence[Any]) -> None:
 
 
 def parts(count: int) -> None:
-    """Raises `ValueError` for a list of more than `PARTS`."""
+    """Raise `ValueError` for a list of more than `PARTS` items."""
     if count > PARTS:
         raise ValueError(f"a text is cut into more than {PARTS} parts")
 
 
 def match(pattern: str, text: str) -> None:
-    """Before the library matches. Raises `ValueError` for a pattern that is wrong, or takes too long."""
+    """Check a match before the library does it.
+
+    Raises `ValueError` for a pattern that is invalid, or would take too long.
+    """
     _spend(
         "work",
         patterns.size(pattern) * (len(text.encode("utf-8", "replace")) + 1),
@@ -59,7 +66,7 @@ def match(pattern: str, text: str) -> None:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether the pattern is found in the text. Raises `ValueError`."""
+    """Return whether a pattern is found in a text. Raises `ValueError`."""
     work = _left["work"]
     try:
         return patterns.matches(pattern, text, work)
@@ -75,7 +82,7 @@ def _spend(budget: str, amount: int, why: str) -> None:
 
 
 def _size(value: Any) -> int:
-    """Letters, about."""
+    """Return about how many letters a value has."""
     if isinstance(value, (str, bytes)):
         return len(value)
     if isinstance(value, dict):

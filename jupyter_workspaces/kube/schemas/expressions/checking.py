@@ -1,6 +1,7 @@
-"""What is wrong with the rules of a definition, in the words of a real API server. Without the library, what can be told by their text.
+"""Checks the rules of a CRD, with the messages of a real API server.
 
-Source: Kubernetes docs, “Validation rules”; causes by recording.
+Without the library only errors that the text of a rule shows are found. Source: Kubernetes docs,
+"Validation rules"; the causes were compared with a real API server.
 """
 
 from __future__ import annotations
@@ -25,19 +26,25 @@ _TOO_DEEP = "recursion"
 
 
 def check(schema: Schema, path: str, known: frozenset[str] = frozenset()) -> Iterator[Cause]:
-    """Of a structural schema, which stands at this path of its definition. Rules that are `known` by their text need no library."""
+    """Yield the causes of the rules in a structural schema.
+
+    Args:
+        schema: the structural schema.
+        path: its path in the CRD.
+        known: texts of rules with a registered Python function; the library does not check these.
+    """
     yield from _check(schema, path, known, root=True, uncorrelatable=None)
 
 
 def all_rules(schema: Schema) -> Iterator[dict[str, Any]]:
-    """Those of the schema and of all within it."""
+    """Yield the rules of a schema and of all schemas within it."""
     yield from schema.get(VALIDATIONS) or ()
     for child, _, _ in _children(schema):
         yield from all_rules(child)
 
 
 def _children(schema: Schema) -> Iterator[tuple[Schema, str, bool]]:
-    """Schemas of what stands within, the end of their path, whether an old value of theirs can be found."""
+    """Yield the schemas within a schema, their path, and whether old values can be matched."""
     for name, child in (schema.get("properties") or {}).items():
         yield child, f".properties[{name}]", True
     if isinstance(additional := schema.get("additionalProperties"), dict):
@@ -88,7 +95,8 @@ class _Level:
             yield invalid(
                 f"{at}.rule",
                 text,
-                f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}",
+                "oldSelf cannot be used on the uncorrelatable portion of the schema within "
+                f"{uncorrelatable}",
             )
         if rule.get("optionalOldSelf") is not None and (
             problem is not None or not texts.uses_old(text)
@@ -133,7 +141,7 @@ class _Level:
         return True
 
     def _problem(self, text: str, wanted: str, rule: dict[str, Any]) -> str | None:
-        """What the library's checker says of it, if it is there."""
+        """Return what the library's checker reports, None without the library."""
         if text in self._known or not is_installed() or texts.is_beyond(text):
             return None
         from . import environments

@@ -1,6 +1,7 @@
-"""A structural schema as CEL types, so that a rule is refused when its definition is written and not when an object comes.
+"""Declares a structural schema as CEL types, so that rules are type-checked with their CRD.
 
-Objects become messages of a descriptor pool. Lists of lists and maps of them, which messages cannot hold, are of any type.
+Objects become messages of a protobuf descriptor pool. Lists of lists and maps of lists, which
+messages cannot hold, have the type `dyn`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Declarations:
     """The types of one schema, and the pool that holds its messages."""
 
     def __init__(self, schema: Schema, *, root: bool = False) -> None:
+        """Declare the types of a schema; `root` is true for the schema of a whole object."""
         from google.protobuf import (
             descriptor_pb2,
             descriptor_pool,

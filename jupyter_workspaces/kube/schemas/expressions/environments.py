@@ -1,4 +1,8 @@
-"""Where rules are checked and where they run: two environments of the library, because a checker knows a schema and a run does not."""
+"""CEL environments: one that type-checks rules with a schema, and one that evaluates them.
+
+Values are plain dicts and lists, not messages of the schema's types. So rules are checked in the
+first environment and evaluated in the second, where all values are dynamic.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from cel_expr_python import cel
 
 OLD, OLD_VALUE, OLD_GIVEN = "oldSelf", "oldSelfValue", "oldSelfGiven"
-"""Of a rule whose old value is optional, the last two are given and the first is made of them."""
+"""Variables of the old value. If it is optional, the first is made of the last two."""
 
 _EXTENSIONS = ("optional", "two-var-comprehensions", "sets")
 _REDECLARED = ("_<_", "_<=_", "_>_", "_>=_", "string")
@@ -46,7 +50,7 @@ _BY_LIBRARY = {
     "trim",
     "format",
 }
-"""Those of the library's extension `strings`."""
+"""Functions of the library's extension `strings`."""
 
 _OURS: Mapping[str, Callable[..., Any]] = {**FUNCTIONS, "format.validate": validate}
 _CODE = re.compile(r"\A[A-Z_]+: ")
@@ -57,18 +61,18 @@ _GROUP = re.compile(
 
 
 class EvaluationError(Exception):
-    """A rule or a function of the library that cannot be evaluated for these values."""
+    """A rule or a function of the library cannot be evaluated for these values."""
 
 
 def checker(schema: Schema, *, root: bool, optional_old: bool) -> cel.Env | None:
-    """The environment that knows this schema as `self` and `oldSelf`; None for a schema that has no type."""
+    """Return an environment with `self` and `oldSelf` of a schema's type, None without a type."""
     from cel_expr_python import cel
 
     try:
         declared = Declarations(schema, root=root)
         kind, pool = declared.type, declared.pool
     except TypeError:
-        # Fields whose names differ only in what messages do not tell apart: nothing is known of them.
+        # Names of fields that are equal as names of a message's fields: use no types at all.
         kind, pool = {"type_name": "dyn"}, None
     if kind is None:
         return None
@@ -85,7 +89,7 @@ def checker(schema: Schema, *, root: bool, optional_old: bool) -> cel.Env | None
 
 @lru_cache(maxsize=1)
 def runner() -> cel.Env:
-    """The environment that runs what was checked; everything is of any type."""
+    """Return the environment that evaluates checked rules; all values are dynamic."""
     from cel_expr_python import cel
 
     variables = [{"name": name, "type_name": "dyn"} for name in ("self", OLD, OLD_VALUE, OLD_GIVEN)]
@@ -94,7 +98,10 @@ def runner() -> cel.Env:
 
 
 def _runnable() -> Iterator[tuple[Signature, tuple[cel.Type, ...], Callable[..., Any] | None]]:
-    """Each signature for the kinds of values that it may meet, once: lists of all kinds are lists, opaque values are objects."""
+    """Yield each signature once for the kinds of values that it accepts at run time.
+
+    Lists of all types are lists there, and opaque values are objects.
+    """
     from cel_expr_python import cel
 
     for one in conversions():
@@ -139,7 +146,7 @@ def _config(
 
 
 def _type(name: str) -> cel.Type:
-    """Of a signature's word: `int`, `list(string)`, `map(string,list(string))`, `net.IP`."""
+    """Return the type for a name in a signature: `int`, `map(string,list(string))`, `net.IP`."""
     from cel_expr_python import cel
 
     _, bracket, inner = name.partition("(")
@@ -163,7 +170,7 @@ def _implementation(one: Signature) -> Callable[..., Any]:
 
 
 _why: list[str] = []
-"""What functions of ours said last: the library tells only that they failed."""
+"""Messages of our functions: the library only reports that they failed."""
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,7 +185,7 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _library_call(name: str, arity: int) -> Callable[..., Any]:
-    """A function of an extension that cannot be loaded beside ours of the same name."""
+    """Return a function of an extension that cannot be loaded with ours of the same name."""
 
     def call(*arguments: Any) -> Any:
         bounds.check(name, arguments)
@@ -192,7 +199,10 @@ def _library_call(name: str, arity: int) -> Callable[..., Any]:
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> Any:
-    """The library's engine takes linear time, Python's does not. Groups do not count: the whole match is what is found."""
+    """Find matches with the library's engine, in linear time.
+
+    As in Kubernetes, the whole match counts, not its groups.
+    """
     whole = f"({_GROUP.sub(lambda found: found['other'] or '(?:', pattern)})"
     bounds.match(whole, text)
     held: list[str] = _run(_program("regex.extractAll(a, b)"), {"a": text, "b": whole})
@@ -236,7 +246,7 @@ def _plain() -> cel.Env:
 
 
 def compile_problem(environment: cel.Env, text: str) -> tuple[str | None, str]:
-    """What is wrong with an expression, and the name of its type."""
+    """Return what is wrong with an expression (None if it is valid), and its type."""
     try:
         return None, str(environment.compile(text).return_type())
     except RuntimeError as error:
@@ -244,7 +254,7 @@ def compile_problem(environment: cel.Env, text: str) -> tuple[str | None, str]:
 
 
 def is_pattern(literal: str) -> bool:
-    """Whether a text, as a rule writes it, is a regular expression."""
+    """Return whether a text, as a rule writes it, is a regular expression."""
     try:
         patterns.size(str(evaluate(_program(literal), {})))
     except (EvaluationError, RuntimeError, patterns.PatternError):
@@ -253,7 +263,7 @@ def is_pattern(literal: str) -> bool:
 
 
 def evaluate(program: cel.Expression, data: Mapping[str, Any]) -> Any:
-    """What comes of it. Raises `EvaluationError`."""
+    """Return the value of an expression. Raises `EvaluationError`."""
     _why.clear()
     bounds.start()
     return _run(program, data)

@@ -1,7 +1,8 @@
-"""Evaluates rules: whether a value holds, and what to say when it does not. Bounded in time, as it runs where everything else waits.
+"""Evaluates rules of CRDs within limits of time, because they run on the event loop.
 
-The library stops a rule after 10,000 iterations. A rule is not begun when its loops and texts could make it slow, and an object whose
-rules take longer than `SECONDS` together is refused, as a real API server refuses what exceeds its cost budget.
+The library stops a rule after 10,000 iterations. A rule is not started if its loops and texts could
+make it slow, and an object whose rules take longer than `SECONDS` together is refused, as a real
+API server refuses rules that exceed its cost budget.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 SECONDS = 2.0
 COST = 2 * 10**9
 MEMORY = 64 * 2**20
-_ITEM_BYTES = 33  # measured: what a list's item takes that a macro or `+` copies
+_ITEM_BYTES = 33  # measured: memory of an item of a list that a macro or `+` copies
 _CUTS = ("split", "findAll", "getQuery")
 _ITERATIONS = 10_000
 _MESSAGE_LENGTH = 5 * 1024
@@ -45,15 +46,15 @@ _TOO_DEAR = "no further validation rules will be run due to call cost exceeds li
 
 
 @dataclass
-class Judge:
-    """Of one object; `deadline` is when its rules must be done."""
+class RuleEvaluator:
+    """Evaluates the rules of one object; they must be done at `deadline`."""
 
     deadline: float = field(default_factory=lambda: time.monotonic() + SECONDS)
 
     def failure(
         self, rule: Mapping[str, Any], schema: Schema, value: Any, old: Any, *, root: bool
     ) -> str | None:
-        """What to say of a value that breaks the rule, else None. Raises `EvaluationError`."""
+        """Return the message for a broken rule, else None. Raises `EvaluationError`."""
         text, optional = rule["rule"], bool(rule.get("optionalOldSelf"))
         program = _program(text, optional)
         if program is None:
@@ -79,7 +80,7 @@ class Judge:
     def _message(
         self, rule: Mapping[str, Any], data: Mapping[str, Any], optional: bool
     ) -> str | None:
-        """Made by the rule's own expression; None where that fails or makes no line of text."""
+        """Return the text of the rule's `messageExpression`, None if it is not one line."""
         program = (
             _program(rule["messageExpression"], optional) if rule.get("messageExpression") else None
         )
@@ -94,13 +95,16 @@ class Judge:
 
 
 def can_run(text: str) -> bool:
-    """Whether the library can run it, if it is written well."""
+    """Return whether the library can evaluate a rule, if it is valid."""
     return _program(text, False) is not None
 
 
 @lru_cache(maxsize=1024)
 def _program(text: str, optional: bool) -> cel.Expression | None:
-    """None for what the library cannot run: such rules are not evaluated, and their definition's warning says so."""
+    """Return the compiled rule, None if the library cannot evaluate it.
+
+    Such rules are not evaluated, and a warning says so when the CRD is written.
+    """
     if is_beyond(text):
         return None
     text = runnable(rewritten(text))
@@ -116,7 +120,7 @@ def _program(text: str, optional: bool) -> cel.Expression | None:
 
 
 def _is_too_dear(text: str, value: Any, old: Any) -> bool:
-    """By upper bounds, in bytes that are looked at and in bytes that are kept until the rule is done."""
+    """Return whether a rule may be too slow or need too much memory, by upper bounds in bytes."""
     depth, macros, growth, lists, joins = shape(text)
     extent = _extent(value, old, text)
     iterations = max(min(float(extent.items) ** min(depth, 8), _ITERATIONS), 1)
@@ -126,7 +130,7 @@ def _is_too_dear(text: str, value: Any, old: Any) -> bool:
         * max(1.0, len(text) / 100)
         * float(growth + 1) ** min(macros, 64)
     )
-    # The library makes a list anew for each item that a macro appends.
+    # The library copies the list for each item that a macro appends.
     kept = _ITEM_BYTES * extent.items * iterations / 2 if lists and macros else 0.0
     kept += iterations * joins * (joins + 1) * _ITEM_BYTES * extent.items
     kept += iterations * growth * (growth + 1) / 2 * (extent.longest + len(text))
@@ -134,7 +138,7 @@ def _is_too_dear(text: str, value: Any, old: Any) -> bool:
 
 
 class _Extent(NamedTuple):
-    """Of the largest collection, items; of all, bytes; of the longest text, letters."""
+    """Items of the largest collection, bytes of all values, letters of the longest text."""
 
     items: int
     bytes: int
@@ -142,7 +146,7 @@ class _Extent(NamedTuple):
 
 
 def _extent(value: Any, old: Any, text: str) -> _Extent:
-    """A list that stands in the rule counts, too."""
+    """Return the size of the values. A list in the text of the rule counts, too."""
     most, longest, waiting = text.count(",") + 1, 0, [value, old]
     while waiting:
         held = waiting.pop()

@@ -1,6 +1,7 @@
-"""Formats of names and values that rules check by `format.dns1123Label().validate(…)`.
+"""Named formats that rules check by `format.dns1123Label().validate(…)`.
 
-Source: Kubernetes docs, “Common Expression Language in Kubernetes”, and the API conventions for names.
+Source: Kubernetes docs, "Common Expression Language in Kubernetes", and the API conventions for
+names.
 """
 
 from __future__ import annotations
@@ -61,5 +62,5 @@ FORMATS = frozenset(_FORMATS)
 
 
 def validate(name: str, text: str) -> list[str]:
-    """What is wrong with a text of this format."""
+    """Return what is wrong with a text of a format; an empty list if it is valid."""
     return [] if _FORMATS[name](text) else [f"must be a {name}"]

@@ -1,7 +1,8 @@
-"""What Kubernetes adds to CEL, by signature: the checker reads them, the evaluation finds what they do in `library.py`.
+"""Signatures of the functions that Kubernetes adds to CEL; `library.py` implements them.
 
-Source: Kubernetes docs, “Common Expression Language in Kubernetes”. What it knows and is not here: `UNKNOWN`.
-`format.validate` is ours: functions cannot return an optional value, so `texts.rewritten` puts it around a call of this one.
+`UNKNOWN` lists the functions of Kubernetes that are missing here. `format.validate` is ours: our
+functions cannot return an optional value, so `texts.rewritten` puts `optional` around calls of it.
+Source: Kubernetes docs, "Common Expression Language in Kubernetes".
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 UNKNOWN = re.compile(r"\bformat\s*\.(?!validate\()|\bjsonpatch\s*\.")
-"""Rules that use these are accepted and not evaluated."""
+"""Rules that use these functions are accepted and not evaluated."""
 
 MATCHES = "boundedMatches"
-"""What `matches` is called where rules run: the library's own cannot be bounded, nor taken out."""
+"""Name of our `matches` at run time: the library's own can be neither limited nor removed."""
 
 _OPAQUE = {
     "quantity": "kubernetes.Quantity",
@@ -109,7 +110,10 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class Signature:
-    """`parameters` begin with the receiver of a member. Types: `int`, `list(string)`, `quantity`, …; an opaque one under its full name."""
+    """Signature of a function. `parameters` begin with the receiver of a member function.
+
+    Types are `int`, `list(string)`, `quantity` and others; an opaque type has its full name.
+    """
 
     name: str
     member: bool
@@ -118,11 +122,12 @@ class Signature:
 
     @property
     def id(self) -> str:
+        """Return a unique name of the signature."""
         return f"{'member ' if self.member else ''}{self.name}({', '.join(self.parameters)})"
 
 
 def signatures() -> Iterator[Signature]:
-    """All of them. An opaque type is `kubernetes.Quantity`, `net.IP`, …"""
+    """Yield all signatures. Opaque types are `kubernetes.Quantity`, `net.IP` and others."""
     for line in _SIGNATURES.split("\n"):
         if found := _LINE.fullmatch(line):
             receiver = found["receiver"]
@@ -144,7 +149,10 @@ def signatures() -> Iterator[Signature]:
 
 
 def comparisons() -> Iterator[Signature]:
-    """Of numbers of different types, which the library's checker refuses and Kubernetes allows; with those that there are already."""
+    """Yield comparisons of numbers of different types.
+
+    Kubernetes allows them, the library's checker does not. Includes those of equal types.
+    """
     numbers = ("int", "uint", "double")
     pairs = [(one, other) for one in numbers for other in numbers]
     pairs += [(kind, kind) for kind in ("bool", "string", "bytes", "duration", "timestamp")]
@@ -154,7 +162,10 @@ def comparisons() -> Iterator[Signature]:
 
 
 def conversions() -> Iterator[Signature]:
-    """`string()` of what CEL itself converts: said again where `string` is said for addresses."""
+    """Yield `string()` of the types that CEL itself converts.
+
+    They must be declared again where `string()` is declared for addresses.
+    """
     for kind in ("int", "uint", "double", "bool", "string", "bytes", "duration", "timestamp"):
         yield Signature("string", False, (kind,), "string")
 

@@ -1,6 +1,8 @@
-"""What the functions that Kubernetes adds to CEL do. An opaque value is an object of one field: its type's name, with the value as text.
+"""Implementations of the functions that Kubernetes adds to CEL.
 
-What is wrong with an argument is a `ValueError`.
+An opaque value is a dict with one key, the name of its type, and the value as text. All functions
+raise `ValueError` for an invalid argument. Source: Kubernetes docs, "Common Expression Language in
+Kubernetes".
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _QUANTITY, _URL, _IP, _CIDR, _SEMVER = (
     "kubernetes.Semver",
 )
 _VERSION = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][\da-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][\da-zA-Z-]*))*))?"
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][\da-zA-Z-]*)"
+    r"(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][\da-zA-Z-]*))*))?"
     r"(?:\+[\da-zA-Z-]+(?:\.[\da-zA-Z-]+)*)?",
     re.ASCII,
 )
@@ -51,26 +55,31 @@ def _is(convert: Callable[..., Any]) -> Callable[..., bool]:
 
 
 def is_sorted(items: list[Any]) -> bool:
+    """Return whether a list is sorted."""
     return all(one <= other for one, other in pairwise(items))
 
 
 def least(items: list[Any]) -> Any:
+    """Return the least item."""
     if not items:
         raise ValueError("min called on empty list")
     return min(items)
 
 
 def greatest(items: list[Any]) -> Any:
+    """Return the greatest item."""
     if not items:
         raise ValueError("max called on empty list")
     return max(items)
 
 
 def index_of(items: list[Any], wanted: Any) -> int:
+    """Return the index of the first equal item, -1 without one."""
     return next((index for index, item in enumerate(items) if item == wanted), -1)
 
 
 def last_index_of(items: list[Any], wanted: Any) -> int:
+    """Return the index of the last equal item, -1 without one."""
     return next((index for index in reversed(range(len(items))) if items[index] == wanted), -1)
 
 
@@ -78,6 +87,7 @@ def last_index_of(items: list[Any], wanted: Any) -> int:
 
 
 def quantity(text: str) -> Opaque:
+    """Parse a quantity."""
     try:
         return _quantity(parse(text))
     except QuantityError as error:
@@ -100,6 +110,7 @@ def _whole(value: Opaque) -> int:
 
 
 def sign(value: Opaque) -> int:
+    """Return the sign of a quantity: -1, 0 or 1."""
     amount = _amount(value)
     return (amount > 0) - (amount < 0)
 
@@ -108,13 +119,15 @@ def sign(value: Opaque) -> int:
 
 
 def url(text: str) -> Opaque:
+    """Parse a URL."""
     if (
         not _URL_LETTERS.fullmatch(text)
         or _PERCENT.search(text)
         or not (text.startswith("/") or urlsplit(text).scheme)
     ):
         raise ValueError(
-            f"URL parse error during conversion from string: parse {text!r}: invalid URI for request"
+            "URL parse error during conversion from string: "
+            f"parse {text!r}: invalid URI for request"
         )
     parts = urlsplit(text)
     if (
@@ -146,6 +159,7 @@ def _query(value: Opaque) -> dict[str, list[str]]:
 
 
 def ip(text: str) -> Opaque:
+    """Parse an IP address."""
     return {_IP: str(_address(text))}
 
 
@@ -181,6 +195,7 @@ def _is_global_unicast(value: Opaque) -> bool:
 
 
 def cidr(text: str) -> Opaque:
+    """Parse a network in CIDR notation."""
     host, slash, length = text.partition("/")
     if not slash or not length.isdecimal() or (len(length) > 1 and length.startswith("0")):
         raise ValueError(f"network address parse error during conversion from string: {text!r}")
@@ -208,8 +223,11 @@ def _contains_cidr(value: Opaque, other: Opaque | str) -> bool:
 
 
 def semver(text: str, normalize: bool = False) -> Opaque:
+    """Parse a semantic version (semver.org); `normalize` accepts `v1.2` and leading zeros."""
     if normalize:
-        core, mark, rest = re.fullmatch(r"v?([^-+]*)([-+]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+        found = re.fullmatch(r"v?([^-+]*)([-+]?)(.*)", text, re.DOTALL)
+        assert found is not None  # every part may be empty
+        core, mark, rest = found.groups()
         numbers = [
             number.lstrip("0") or "0" if number.isdecimal() else number
             for number in core.split(".")
@@ -221,7 +239,7 @@ def semver(text: str, normalize: bool = False) -> Opaque:
 
 
 def _parts(value: Opaque) -> tuple[list[int], bool, list[tuple[bool, int, str]]]:
-    """In the order of precedence: numbers, releases after what comes before them, numbers before words."""
+    """Return a sort key: numbers, then pre-releases before releases, numbers before words."""
     core, dash, before = value[_SEMVER].partition("-")
     words = (
         [
@@ -299,4 +317,4 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "minor": lambda value: _parts(value)[0][1],
     "patch": lambda value: _parts(value)[0][2],
 }
-"""By name; a member's first argument is its receiver."""
+"""The functions by name; the first argument of a member function is its receiver."""

@@ -1,4 +1,4 @@
-"""What can be said of a rule by its text alone, without the library."""
+"""Examines and rewrites the text of CEL rules without parsing it, and without the library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .formats import FORMATS
 from .functions import MATCHES, UNKNOWN
 
-# One that nobody closes ends with its line, so that no place is looked at again from the next quote on.
+# A literal without an end is taken to end with its line, so that matching takes linear time.
 _LITERAL = re.compile(
     r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'?|"(?:\\.|[^"\\\n])*"?)""", re.DOTALL
 )
@@ -20,7 +20,10 @@ _MACRO = re.compile(
 )
 _MAKES_LIST = re.compile(r"\.\s*(?:map|filter|transformList|transformMap|transformMapEntry)\s*\(")
 _JOINS = re.compile(r"(?<![\d'])(?<!\d\))\+(?!['\d])")
-"""Not beside a text or a number, nor after a choice between numbers, as in `(has(self.a) ? 1 : 0) + (has(self.b) ? 1 : 0)`."""
+"""A `+` that may join lists: not beside a text or a number, nor after a choice between numbers.
+
+An example of such a choice is `(has(self.a) ? 1 : 0) + (has(self.b) ? 1 : 0)`.
+"""
 
 _GROWS = re.compile(r"\+|\b(?:join|replace|format)\s*\(")
 _MATCHES = re.compile(r"\bmatches\s*\(\s*")
@@ -34,7 +37,11 @@ _STEP = re.compile(r"\.([a-zA-Z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\]")
 
 
 class Shape(NamedTuple):
-    """How dear a rule can become: macros within macros, macros, what makes values longer, macros that make lists, `+` that may join lists."""
+    """What makes a rule costly.
+
+    Nested macros, macros, functions that make values longer, macros that make lists, and `+` that
+    may join lists.
+    """
 
     depth: int
     macros: int
@@ -44,23 +51,27 @@ class Shape(NamedTuple):
 
 
 def without_literals(rule: str) -> str:
+    """Return a rule with empty text literals."""
     return _LITERAL.sub("''", rule)
 
 
 @lru_cache(maxsize=1024)
 def uses_old(rule: str) -> bool:
-    """Whether it is a transition rule: one that speaks of the value before."""
+    """Return whether a rule is a transition rule: it uses the old value."""
     return bool(_OLD.search(without_literals(rule)))
 
 
 def is_beyond(rule: str) -> bool:
-    """Whether it uses what Kubernetes has and the library has not."""
+    """Return whether a rule uses functions of Kubernetes that are missing here."""
     return bool(UNKNOWN.search(without_literals(rewritten(rule))))
 
 
 @lru_cache(maxsize=1024)
 def rewritten(rule: str) -> str:
-    """With `format.NAME().validate(TEXT)`, which returns an optional list, as a call that returns a list within one that makes it optional."""
+    """Return a rule with its calls of `format.NAME().validate(TEXT)` replaced.
+
+    The replacement calls our function, which returns a list, within one that makes it optional.
+    """
     closing = _closing(rule)
     changes: list[tuple[int, int, str]] = []
     for found in _VALIDATE.finditer(rule):
@@ -79,7 +90,7 @@ def rewritten(rule: str) -> str:
 
 
 def _closing(rule: str) -> dict[int, int]:
-    """Where each parenthesis is closed."""
+    """Return the position of the closing parenthesis by that of the opening one."""
     plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
     held: list[int] = []
     found = {}
@@ -93,7 +104,7 @@ def _closing(rule: str) -> dict[int, int]:
 
 @lru_cache(maxsize=1024)
 def runnable(rule: str) -> str:
-    """With calls of `matches` as calls of the bounded one."""
+    """Return a rule with calls of `matches` replaced by calls of the bounded function."""
     plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
     parts, place = [], 0
     for found in _CALL.finditer(plain):
@@ -103,7 +114,7 @@ def runnable(rule: str) -> str:
 
 
 def patterns(rule: str) -> Iterator[str]:
-    """The regular expressions that stand in it as literals, as they are written."""
+    """Yield the regular expressions that are literals in a rule, as they are written."""
     for found in _MATCHES.finditer(rule):
         literal = _LITERAL.match(rule, found.end())
         if literal is not None and _CLOSED.match(rule, literal.end()):
@@ -112,6 +123,7 @@ def patterns(rule: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def shape(rule: str) -> Shape:
+    """Return what makes a rule costly."""
     plain = without_literals(rule)
     starts = {found.end() - 1 for found in _MACRO.finditer(plain)}
     held: list[bool] = []
@@ -130,7 +142,10 @@ def shape(rule: str) -> Shape:
 
 
 def steps(path: str) -> list[tuple[str, bool]] | None:
-    """Of a `fieldPath`: names, and whether each is a key (`['a.b']`) and no field (`.a`). None for what is no path."""
+    """Return the steps of a `fieldPath`, None if it is invalid.
+
+    A step is a name, and whether it is a key (`['a.b']`) instead of a field (`.a`).
+    """
     found, place = [], 0
     for step in _STEP.finditer(path):
         if step.start() != place:

@@ -1,6 +1,7 @@
-"""Values of custom resources as CEL sees them: their schema says what a text or a number is, and which fields have other names.
+"""Converts values of custom resources to values of CEL, by their schema.
 
-Source: Kubernetes docs, “Validation rules”.
+The schema decides what a text or a number is, and which fields have other names in CEL. Source:
+Kubernetes docs, "Validation rules".
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _NANOSECONDS = {
 
 
 def escaped(name: str) -> str | None:
-    """A field's name in CEL; None where it has none and cannot be spoken of."""
+    """Return the name of a field in CEL, None if it has none and rules cannot use it."""
     if name in _RESERVED:
         return f"__{name}__"
     if not _NAME.fullmatch(name):
@@ -46,9 +47,11 @@ def escaped(name: str) -> str | None:
 
 
 def to_cel(schema: Schema, value: Any, *, root: bool = False) -> Any:
-    """What the library takes: times and durations as messages, bytes decoded, fields under their names in CEL, nulls left out of objects.
+    """Return a value as the library takes it.
 
-    `root` is the object itself, of whose metadata only the names are seen.
+    Times and durations become messages, bytes are decoded, fields get their names in CEL, and nulls
+    are dropped from objects. `root` is true for a whole object: rules see only the names in its
+    metadata.
     """
     if isinstance(value, dict):
         return _object(
@@ -101,13 +104,13 @@ def _text(form: str | None, value: str) -> Any:
             case "duration":
                 return duration_pb2.Duration(**_seconds_and_nanos(value))
     except (ValueError, binascii.Error):
-        # The schema's own check refuses what has not its format; a rule sees the text.
+        # The schema's check refuses a text without its format; a rule sees the text.
         return value
     return value
 
 
 def _seconds_and_nanos(text: str) -> dict[str, int]:
-    """Of a duration as Go writes it: `1h30m`."""
+    """Parse a duration as Go writes it: `1h30m`."""
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     parts, place = [], 0
     while found := _DURATION.match(rest, place):
@@ -125,7 +128,10 @@ def _seconds_and_nanos(text: str) -> dict[str, int]:
 
 
 def aligned(schema: Schema, value: Any, old: Any) -> Any:
-    """The old value with sets and lists by key in the new one's order: that order means nothing, so it does not make them unequal."""
+    """Return the old value with sets and lists by key in the order of the new value.
+
+    Their order has no meaning, so it must not make them unequal.
+    """
     if isinstance(value, dict) and isinstance(old, dict):
         properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
         more = additional if isinstance(additional, dict) else {}
@@ -151,7 +157,7 @@ def aligned(schema: Schema, value: Any, old: Any) -> Any:
 
 
 def identity(schema: Schema, item: Any) -> bytes:
-    """What makes an item of a set or of a list by key the same one."""
+    """Return the identity of an item of a set, or of a list by key."""
     if schema.get("x-kubernetes-list-type") == "map" and isinstance(item, dict):
         item = [item.get(key) for key in schema.get("x-kubernetes-list-map-keys") or ()]
     return msgspec.json.encode(item, order="sorted")

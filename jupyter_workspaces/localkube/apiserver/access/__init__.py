@@ -1,1 +1,1 @@
-"""Authentication, authorization (RBAC), service account tokens and reviews."""
+"""Authentication and authorization of requests to the API server."""

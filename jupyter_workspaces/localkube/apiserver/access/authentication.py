@@ -1,4 +1,4 @@
-"""Who a request's bearer token stands for: one of the cluster's own identities, or a service account that is still there."""
+"""Authentication by bearer token: fixed identities of the cluster, and service accounts."""
 
 from __future__ import annotations
 
@@ -43,25 +43,37 @@ _EXTRA = "authentication.kubernetes.io/"
 
 
 class Authenticator:
-    """Knows the identities that were given to it, and the accounts of a store by tokens that `keys` signed.
+    """Finds the user of a token.
 
-    A token is checked once; that its account, and what else it is bound to, still exist is looked up each time.
+    A token of a service account is verified once; that the account and the objects that the token
+    is bound to still exist is checked for each request.
     """
 
     def __init__(self, store: Store, keys: Keys, identities: Mapping[str, User]) -> None:
+        """Create it.
+
+        Args:
+            store: has the service accounts.
+            keys: verify their tokens.
+            identities: users by their tokens.
+        """
         self._store, self._keys = store, keys
         self._identities = {_digest(token): user for token, user in identities.items()}
         self._known: LRUCache[tuple[bytes, tuple[str, ...]], Claims] = LRUCache(KNOWN_TOKENS)
 
     def user(self, token: str) -> User | None:
-        """Whose token it is; None when it is nobody's, or no longer."""
+        """Return the user of a token; None if it is not valid."""
         try:
             return self.identify(token, (ISSUER,))[0]
         except InvalidToken:
             return None
 
     def identify(self, token: str, audiences: Sequence[str]) -> tuple[User, tuple[str, ...]]:
-        """Whose token it is, and for which of the audiences. Raises `InvalidToken`."""
+        """Return user and accepted audiences of a token.
+
+        Raises:
+            InvalidToken: if it is not valid for any of the audiences.
+        """
         digest = _digest(token)
         if (user := self._identities.get(digest)) is not None:
             if ISSUER not in audiences:
@@ -100,7 +112,7 @@ class Authenticator:
 
     def _holder(self, claims: Claims, bound: Bound) -> None:
         if bound.key == "node" and any(other.key == "pod" for other in claims.bound):
-            return  # a pod's token tells of its node and does not end with it
+            return  # a pod's token names its node, but stays valid without it
         resource = _HOLDERS[bound.key]
         self._same(resource, claims.namespace if resource.namespaced else "", bound.name, bound.uid)
 
@@ -121,7 +133,7 @@ class Authenticator:
 
 
 def bearer(authorization: str, protocols: str = "") -> str | None:
-    """The token of an `Authorization` header, else of a WebSocket's subprotocols; None when there is none."""
+    """Return the token of an Authorization header or WebSocket subprotocol, or None."""
     scheme, _, token = authorization.strip().partition(" ")
     if scheme.lower() == "bearer":
         return token.split(" ")[0] or None
@@ -136,5 +148,5 @@ def bearer(authorization: str, protocols: str = "") -> str | None:
 
 
 def _digest(token: str) -> bytes:
-    """What is compared instead of the token, so that no time taken tells how much of it was right."""
+    """Return a hash to compare instead of the token, so that timing reveals nothing about it."""
     return sha256(token.encode(errors="surrogateescape")).digest()

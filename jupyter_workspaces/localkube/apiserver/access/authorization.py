@@ -1,4 +1,4 @@
-"""Whether a user may do what a request asks: by RBAC, and refused in Kubernetes' own words."""
+"""Authorization of requests by RBAC, with the messages of Kubernetes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyter_workspaces.localkube.apiserver.http.requests import Target, flag
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
-from jupyter_workspaces.localkube.apiserver.objects.selectors import exact_name
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import exact_name
 
 from .policy_rules import quoted
 from .rbac import Rbac
@@ -26,7 +26,7 @@ _VERBS = {
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is attributes: a verb on a resource, or (with `path`) on a path that is none."""
+    """What is requested: a verb on a resource or, with `path`, on another path."""
 
     verb: str
     group: str = ""
@@ -37,6 +37,7 @@ class Attributes:
     path: str = ""
 
     def __str__(self) -> str:
+        """Return the request as Kubernetes words it in errors."""
         if self.path:
             return f"{self.verb} path {quoted(self.path)}"
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
@@ -50,14 +51,21 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Decision:
-    """`reason` says what allowed it; of a denial, what could not be resolved."""
+    """Whether a request is allowed.
+
+    Attributes:
+        reason: which binding allows it; for a denial, errors of the evaluation.
+    """
 
     allowed: bool
     reason: str = ""
 
 
 def resource_attributes(method: str, target: Target, query: Mapping[str, str]) -> Attributes:
-    """What a request on a resource asks (Kubernetes docs, “Authorization”, “Determine the request verb”)."""
+    """Return the attributes of a request for a resource.
+
+    Source: Kubernetes docs, "Authorization", Determine the request verb.
+    """
     verb, name = _VERBS.get(method, method.lower()), target.name or ""
     if not name:
         if verb == "get":
@@ -72,16 +80,19 @@ def resource_attributes(method: str, target: Target, query: Mapping[str, str]) -
 
 
 def path_attributes(method: str, path: str) -> Attributes:
+    """Return the attributes of a request for a path that is no resource."""
     return Attributes(method.lower(), path=path)
 
 
 class Authorizer:
-    """Masters may everything, everybody else what RBAC grants."""
+    """Allows everything to `system:masters`, and to other users what RBAC grants."""
 
     def __init__(self, rbac: Rbac) -> None:
+        """Create it with roles and bindings."""
         self.rbac = rbac
 
     def decide(self, user: User, attributes: Attributes) -> Decision:
+        """Return whether a user may do this."""
         if MASTERS in user.groups:
             return Decision(True)
         held = self.rbac.rules_of(user, "" if attributes.path else attributes.namespace)
@@ -103,19 +114,24 @@ class Authorizer:
         return Decision(False, f"RBAC: {aggregate(held.errors)}" if held.errors else "")
 
     def check(self, user: User, attributes: Attributes) -> None:
-        """Raises `Refusal` 403."""
+        """Require that a user may do this.
+
+        Raises:
+            Refusal: 403 otherwise.
+        """
         decision = self.decide(user, attributes)
         if not decision.allowed:
             raise forbidden(user, attributes, decision.reason)
 
 
 def forbidden(user: User, attributes: Attributes, reason: str = "") -> Refusal:
+    """Return 403 for a request that the user may not make."""
     why = f"User {quoted(user.name)} cannot {attributes}" + (f": {reason}" if reason else "")
     return refusal(attributes, why)
 
 
 def refusal(attributes: Attributes, why: str) -> Refusal:
-    """403 about a resource (or a path), for a reason of any kind."""
+    """Return 403 for a request, with any reason."""
     if attributes.path:
         return Refusal(403, "Forbidden", f"forbidden: {why}", details={})
     title = f"{attributes.resource}.{attributes.group}" if attributes.group else attributes.resource
@@ -134,6 +150,6 @@ def refusal(attributes: Attributes, why: str) -> Refusal:
 
 
 def aggregate(errors: tuple[str, ...]) -> str:
-    """Several errors as Kubernetes writes them in one line."""
+    """Return several errors in one line, as Kubernetes writes them."""
     found = list(dict.fromkeys(errors))
     return found[0] if len(found) == 1 else "[" + ", ".join(found) + "]"

@@ -1,15 +1,16 @@
-"""The roles and bindings that every cluster has, and their upkeep: what is missing is put back at each start.
+"""Default roles and bindings of every cluster, which are restored at each start.
 
-Source: Kubernetes docs, “Using RBAC Authorization”, “Default roles and role bindings”; rules as the real API server 1.36 has them, of
-those roles that users, programs in pods and clients need (not those of Kubernetes' own components).
+Only roles that users, programs in pods and clients need are here, not those of Kubernetes'
+components. Their rules are those of API server 1.36. Source: Kubernetes docs, "Using RBAC
+Authorization", Default roles and role bindings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 
 from . import policy_rules
@@ -21,7 +22,6 @@ from .users import (
     UNAUTHENTICATED,
 )
 
-Object = dict[str, Any]
 Rules = tuple[Rule, ...]
 
 BOOTSTRAPPING = {"kubernetes.io/bootstrapping": "rbac-defaults"}
@@ -47,13 +47,15 @@ _VIEW: Rules = (
     _on(
         _READ,
         "",
-        "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers "
-        "replicationcontrollers/scale serviceaccounts services services/status",
+        "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods "
+        "replicationcontrollers replicationcontrollers/scale serviceaccounts services "
+        "services/status",
     ),
     _on(
         _READ,
         "",
-        "bindings limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status",
+        "bindings limitranges namespaces/status pods/log pods/status "
+        "replicationcontrollers/status resourcequotas resourcequotas/status",
     ),
     _on(_READ, "", "namespaces"),
     _on(_READ, _EVENTS, "events"),
@@ -61,16 +63,18 @@ _VIEW: Rules = (
     _on(
         _READ,
         "apps",
-        "controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status replicasets replicasets/scale "
-        "replicasets/status statefulsets statefulsets/scale statefulsets/status",
+        "controllerrevisions daemonsets daemonsets/status deployments deployments/scale "
+        "deployments/status replicasets replicasets/scale replicasets/status statefulsets "
+        "statefulsets/scale statefulsets/status",
     ),
     _on(_READ, "autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status"),
     _on(_READ, "batch", "cronjobs cronjobs/status jobs jobs/status"),
     _on(
         _READ,
         "extensions",
-        "daemonsets daemonsets/status deployments deployments/scale deployments/status ingresses ingresses/status networkpolicies "
-        "replicasets replicasets/scale replicasets/status replicationcontrollers/scale",
+        "daemonsets daemonsets/status deployments deployments/scale deployments/status ingresses "
+        "ingresses/status networkpolicies replicasets replicasets/scale replicasets/status "
+        "replicationcontrollers/scale",
     ),
     _on(_READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
     _on(_READ, "networking.k8s.io", "ingresses ingresses/status networkpolicies"),
@@ -85,23 +89,24 @@ _EDIT: Rules = (
     _on(
         _WRITE,
         "",
-        "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services "
-        "services/proxy",
+        "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale "
+        "secrets serviceaccounts services services/proxy",
     ),
     _on(("create",), "", "serviceaccounts/token"),
     _on(_WRITE, _EVENTS, "events"),
     _on(
         _WRITE,
         "apps",
-        "daemonsets deployments deployments/rollback deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale",
+        "daemonsets deployments deployments/rollback deployments/scale replicasets "
+        "replicasets/scale statefulsets statefulsets/scale",
     ),
     _on(_WRITE, "autoscaling", "horizontalpodautoscalers"),
     _on(_WRITE, "batch", "cronjobs jobs"),
     _on(
         _WRITE,
         "extensions",
-        "daemonsets deployments deployments/rollback deployments/scale ingresses networkpolicies replicasets replicasets/scale "
-        "replicationcontrollers/scale",
+        "daemonsets deployments deployments/rollback deployments/scale ingresses networkpolicies "
+        "replicasets replicasets/scale replicationcontrollers/scale",
     ),
     _on(_WRITE, "policy", "poddisruptionbudgets"),
     _on(_WRITE, "networking.k8s.io", "ingresses networkpolicies"),
@@ -131,25 +136,28 @@ _RULES: dict[str, Rules] = {
     ),
     "system:discovery": (
         _paths(
-            "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"
+            "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version "
+            "/version/"
         ),
     ),
     "system:monitoring": (
         _paths(
-            "/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz"
+            "/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* "
+            "/statusz"
         ),
         _on(("get",), "", "nodes/metrics"),
     ),
     "system:public-info-viewer": (_paths("/healthz /livez /readyz /version /version/"),),
     "system:service-account-issuer-discovery": (
         _paths(
-            "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"
+            "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks "
+            "/openid/v1/jwks/"
         ),
     ),
 }
 
 _AGGREGATED = {"admin": "", "edit": "admin", "view": "edit"}
-"""Roles made of others, and what they are a part of in turn."""
+"""Aggregated roles, and the role that each is aggregated to."""
 
 _BOUND: dict[str, tuple[str, ...]] = {
     "cluster-admin": (MASTERS,),
@@ -162,9 +170,13 @@ _BOUND: dict[str, tuple[str, ...]] = {
 
 
 def ensure(engine: Engine) -> None:
-    """Make what is missing, add rules and subjects that are; an object with the annotation `…/autoupdate: "false"` is left alone.
+    """Create missing roles and bindings, and add missing rules and subjects.
 
-    Raises `Refusal`.
+    An object with the annotation `rbac.authorization.kubernetes.io/autoupdate: "false"` is not
+    changed.
+
+    Raises:
+        Refusal: if a write is rejected.
     """
     for manifest in _roles():
         _put(engine, manifest, _with_rules)

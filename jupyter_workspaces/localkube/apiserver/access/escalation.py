@@ -1,11 +1,10 @@
-"""Nobody grants what they do not hold: writes of roles and bindings, unless their author may `escalate` or `bind`.
+"""Privilege escalation prevention: users can grant only rules that they have.
 
-Source: Kubernetes docs, “Using RBAC Authorization”, “Privilege escalation prevention and bootstrapping”.
+Exceptions are users who may `escalate` the role or `bind` to it. Source: Kubernetes docs, "Using
+RBAC Authorization", Privilege escalation prevention and bootstrapping.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLE_BINDINGS,
@@ -14,6 +13,7 @@ from jupyter_workspaces.kube.catalog import (
     ROLES,
     Resource,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import not_found
 
 from . import policy_rules
@@ -21,8 +21,6 @@ from .authorization import Attributes, Authorizer, refusal
 from .policy_rules import Rule, quoted
 from .rbac import RoleNotFound
 from .users import MASTERS, User
-
-Object = dict[str, Any]
 
 _ROLES = {ROLES, CLUSTER_ROLES}
 _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",)))
@@ -33,7 +31,11 @@ _FOR_THE_COLLECTOR = ("ownerReferences", "finalizers", "managedFields", "resourc
 def check(
     authorizer: Authorizer, user: User | None, resource: Resource, old: Object | None, new: Object
 ) -> None:
-    """Asked before a role or binding is written. Raises `Refusal` 403, and 404 for a binding to a role that is not there."""
+    """Require that a user may write a role or binding. Other resources are ignored.
+
+    Raises:
+        Refusal: 403 if it grants more, 404 for a binding to a role that does not exist.
+    """
     if user is None or MASTERS in user.groups or resource not in _ROLES | _BINDINGS:
         return
     if old is not None and _same_grant(old, new):
@@ -85,15 +87,18 @@ def _check_covered(
     if not lacking:
         return
     groups = "[" + " ".join(quoted(group) for group in user.groups) + "]"
-    told = "\n".join(sorted(rule.text() for rule in lacking))
-    text = f"user {quoted(user.name)} (groups={groups}) is attempting to grant RBAC permissions not currently held:\n{told}"
+    rules = "\n".join(sorted(rule.text() for rule in lacking))
+    text = (
+        f"user {quoted(user.name)} (groups={groups}) "
+        f"is attempting to grant RBAC permissions not currently held:\n{rules}"
+    )
     if held.errors:
         text += f"; resolution errors: [{', '.join(held.errors)}]"
     raise refusal(attributes, text)
 
 
 def _same_grant(old: Object, new: Object) -> bool:
-    """Whether only fields differ that the garbage collector must be able to change."""
+    """Return whether only fields differ that the garbage collector changes."""
 
     def kept(obj: Object) -> Object:
         metadata = {

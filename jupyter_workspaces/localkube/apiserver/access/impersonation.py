@@ -1,4 +1,7 @@
-"""Acting as somebody else: `Impersonate-User`, `-Group`, `-Uid`, `-Extra-KEY` (Kubernetes docs, “User Impersonation”)."""
+"""Impersonation by the headers `Impersonate-User`, `-Group`, `-Uid` and `-Extra-KEY`.
+
+Source: Kubernetes docs, "User Impersonation".
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,24 @@ _AUTHENTICATION = "authentication.k8s.io"
 
 
 class Headers(Protocol):
-    """Headers of a request, whatever their case."""
+    """Headers of a request, with names in any case."""
 
-    def __contains__(self, name: object) -> bool: ...
-    def __iter__(self) -> Iterator[str]: ...
-    def getall(self, name: str) -> list[str]: ...
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a header of this name."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+
+    def getall(self, name: str) -> list[str]:
+        """Return all values of a header."""
 
 
 def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
-    """Who the request is to be answered for: whom it names, else who sent it. Raises `Refusal` 403 when the sender may not, 400 without a name."""
+    """Return the impersonated user of a request, or else its own user.
+
+    Raises:
+        Refusal: 403 if the user may not impersonate, 400 without a user name.
+    """
     if not any(name.lower().startswith("impersonate-") for name in headers):
         return user
     name = headers.getall(USER)[0] if USER in headers else ""

@@ -1,6 +1,6 @@
-"""Policy rules of roles: what they match, whether some cover another, and how Kubernetes writes them down. Pure.
+"""Policy rules of roles: what they allow, and which rules cover others.
 
-Source: Kubernetes documentation, “Using RBAC Authorization”; wording and order as the real API server answers.
+Source: Kubernetes docs, "Using RBAC Authorization"; messages and order as of the real API server.
 """
 
 from __future__ import annotations
@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 ALL = "*"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a role: verbs on resources (all names unless some are given), or on paths that are no resources."""
+    """A policy rule: verbs on resources (of all names unless some are given), or on other paths."""
 
     verbs: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -26,7 +25,7 @@ class Rule:
     urls: tuple[str, ...] = ()
 
     def allows(self, verb: str, group: str, resource: str, subresource: str, name: str) -> bool:
-        """Whether it lets a verb on a resource be used; an empty name is none in particular."""
+        """Return whether the rule allows a verb on a resource. An empty name is no specific one."""
         if not (_has(self.verbs, verb) and _has(self.groups, group)) or (
             self.names and name not in self.names
         ):
@@ -38,10 +37,11 @@ class Rule:
         )
 
     def allows_path(self, verb: str, path: str) -> bool:
+        """Return whether the rule allows a verb on a path that is no resource."""
         return _has(self.verbs, verb) and any(_matches(held, path) for held in self.urls)
 
     def covers(self, part: Rule) -> bool:
-        """Whether it grants all of one part (see `parts`) of another rule."""
+        """Return whether the rule includes a part of another rule (see `parts`)."""
         if not _has(self.verbs, part.verbs[0]):
             return False
         if part.urls:
@@ -57,7 +57,7 @@ class Rule:
         )
 
     def parts(self) -> Iterator[Rule]:
-        """One rule for each verb on each single thing."""
+        """Yield one rule for each verb on each single resource or path."""
         for group in self.groups:
             for resource in self.resources:
                 for verb in self.verbs:
@@ -68,14 +68,14 @@ class Rule:
                 yield Rule((verb,), urls=(url,))
 
     def document(self) -> Object:
-        """As it stands in a role."""
+        """Return the rule as roles have it."""
         pairs = zip(
             _FIELDS, (self.verbs, self.groups, self.resources, self.names, self.urls), strict=True
         )
         return {key: list(values) for key, values in pairs if values or key == "verbs"}
 
     def text(self) -> str:
-        """As an escalation is told of: `{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}`."""
+        """Return the rule as in errors: `{APIGroups:[""], Resources:["pods"], Verbs:["get"]}`."""
         titles = ("NonResourceURLs", "APIGroups", "Resources", "ResourceNames", "Verbs")
         held = zip(
             titles, (self.urls, self.groups, self.resources, self.names, self.verbs), strict=True
@@ -95,12 +95,12 @@ _FIELDS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"
 
 
 def read(rules: Iterable[Object] | None) -> tuple[Rule, ...]:
-    """The rules of a role as it is stored."""
+    """Return the rules of a stored role."""
     return tuple(Rule(*(tuple(rule.get(key) or ()) for key in _FIELDS)) for rule in rules or ())
 
 
 def missing(wanted: Iterable[Rule], held: Sequence[Rule]) -> list[Rule]:
-    """What of the wanted rules the held ones do not cover, one verb on one thing each."""
+    """Return the parts of wanted rules that no other rule covers."""
     return [
         part
         for rule in wanted
@@ -110,7 +110,7 @@ def missing(wanted: Iterable[Rule], held: Sequence[Rule]) -> list[Rule]:
 
 
 def compact(parts: Iterable[Rule]) -> list[Rule]:
-    """Rules on resources that differ in their verbs only, put together; those on paths stay as they are."""
+    """Merge rules on resources that differ in their verbs only."""
     found: dict[Rule, list[str]] = {}
     for part in parts:
         if part.urls:
@@ -122,7 +122,7 @@ def compact(parts: Iterable[Rule]) -> list[Rule]:
 
 
 def quoted(text: str) -> str:
-    """As Kubernetes puts a text between quotation marks."""
+    """Return a text in quotation marks, as Go's `%q` writes it."""
     return json.dumps(text, ensure_ascii=False)
 
 

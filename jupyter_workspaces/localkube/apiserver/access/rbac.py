@@ -1,4 +1,4 @@
-"""RBAC as the store says it now: roles and bindings by subject, kept true by each change, asked at each request."""
+"""RBAC: an index of the roles and bindings in the store, kept in sync by each write."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ from jupyter_workspaces.kube.catalog import (
     Resource,
 )
 from jupyter_workspaces.kube.selectors import matches
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.store.store import Change, Store, Stored
 
 from . import policy_rules
 from .policy_rules import Rule
 from .users import User, account_name
 
-Object = dict[str, Any]
 Subject = tuple[str, str, str]
-"""Namespace of the binding (empty: the whole cluster), `User` or `Group`, name."""
+"""Namespace of the binding (empty for the whole cluster), `User` or `Group`, name."""
 
 KNOWN_USERS = 4_096
 
 
 @dataclass(frozen=True)
 class Binding:
-    """A RoleBinding, or (no namespace) a ClusterRoleBinding. `subjects` are its subjects in words, by what they are found by."""
+    """A RoleBinding, or a ClusterRoleBinding (without namespace).
+
+    Attributes:
+        subjects: description of each subject, by kind and name.
+    """
 
     namespace: str
     name: str
@@ -40,18 +44,19 @@ class Binding:
     subjects: Mapping[tuple[str, str], str]
 
     def reason(self, subject: tuple[str, str]) -> str:
-        """Why its rules hold for a user whom it binds by one of its subjects."""
+        """Return why the rules of the binding apply to a user who is one of its subjects."""
         title = (
             f'RoleBinding "{self.name}/{self.namespace}"'
             if self.namespace
             else f'ClusterRoleBinding "{self.name}"'
         )
-        return f'RBAC: allowed by {title} of {self.role_kind} "{self.role}" to {self.subjects[subject]}'
+        role = f'{self.role_kind} "{self.role}"'
+        return f"RBAC: allowed by {title} of {role} to {self.subjects[subject]}"
 
 
 @dataclass(frozen=True)
 class GrantedRule:
-    """A rule that holds for a user, and the binding that grants it."""
+    """A rule that applies to a user, and the binding that grants it."""
 
     rule: Rule
     binding: Binding
@@ -60,28 +65,38 @@ class GrantedRule:
 
 @dataclass(frozen=True)
 class EffectiveRules:
-    """All rules of a user in a namespace, cluster-wide ones first, and what could not be resolved."""
+    """All rules of a user in a namespace, cluster-wide ones first.
+
+    Attributes:
+        errors: messages about roles that do not exist.
+    """
 
     granted: tuple[GrantedRule, ...]
     errors: tuple[str, ...]
 
     @property
     def rules(self) -> list[Rule]:
+        """The rules without their bindings."""
         return [found.rule for found in self.granted]
 
 
 class RoleNotFound(Exception):
-    """A binding names a role that is not there; the text is Kubernetes'."""
+    """A binding refers to a role that does not exist. The message is that of Kubernetes."""
 
     def __init__(self, resource: Resource, name: str) -> None:
+        """Create the error for a role."""
         super().__init__(f'{resource.kind.lower()}.{resource.group} "{name}" not found')
         self.resource, self.name = resource, name
 
 
 class Rbac:
-    """Roles and bindings of a store. Fresh with every write; nothing is asked twice for the same user until the next one."""
+    """Roles and bindings of a store.
+
+    The rules of a user are cached until the next write of a role or binding.
+    """
 
     def __init__(self, store: Store) -> None:
+        """Create the index of a store and subscribe to its changes."""
         self._store = store
         self._roles: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self._aggregated: dict[str, list[Object]] = {}
@@ -106,7 +121,7 @@ class Rbac:
         }
 
     def rules_of(self, user: User, namespace: str) -> EffectiveRules:
-        """All that a user may in a namespace; with an empty one, in the whole cluster."""
+        """Return the rules of a user in a namespace; in the whole cluster if it is empty."""
         key = (user.name, user.groups, namespace)
         found = self._held.get(key)
         if found is None:
@@ -114,7 +129,11 @@ class Rbac:
         return found
 
     def role(self, kind: str, name: str, namespace: str) -> tuple[Rule, ...]:
-        """The rules of a role that a binding names. Raises `RoleNotFound`."""
+        """Return the rules of a role that a binding refers to.
+
+        Raises:
+            RoleNotFound: if it does not exist.
+        """
         key = ("", name) if kind == CLUSTER_ROLES.kind else (namespace, name)
         found = self._roles.get(key)
         if found is None:
@@ -124,7 +143,11 @@ class Rbac:
         return found
 
     def aggregated_rules(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Rule]:
-        """The rules of a ClusterRole: its own, or of those that its aggregationRule selects, in their names' order."""
+        """Yield the rules of a ClusterRole.
+
+        With an aggregationRule, these are the rules of the selected roles in the order of their
+        names.
+        """
         selectors = self._aggregated.get(name)
         if selectors is None:
             yield from self._roles.get(("", name), ())
@@ -155,7 +178,7 @@ class Rbac:
                     granted += [GrantedRule(rule, binding, first) for rule in found]
         return EffectiveRules(tuple(granted), tuple(errors))
 
-    # Keeping it true
+    # Updates by writes
 
     def _changed(self, change: Change) -> None:
         self._held.clear()

@@ -1,4 +1,8 @@
-"""Reviews: who am I, may I, may they, whose token is this. Answered and not kept."""
+"""Reviews: access of the user or of others, the user's identity, validity of tokens.
+
+A review is answered and not stored. Source: Kubernetes docs, "Authorization" and the API reference
+of authentication.k8s.io and authorization.k8s.io.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 import msgspec
 
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import now
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
@@ -17,11 +22,9 @@ from .policy_rules import quoted
 from .tokens import ISSUER, InvalidToken
 from .users import User
 
-Object = dict[str, Any]
-
 
 class _Resource(msgspec.Struct):
-    """`ResourceAttributes`."""
+    """ResourceAttributes."""
 
     verb: str = ""
     group: str = ""
@@ -33,14 +36,14 @@ class _Resource(msgspec.Struct):
 
 
 class _Path(msgspec.Struct):
-    """`NonResourceAttributes`."""
+    """NonResourceAttributes."""
 
     verb: str = ""
     path: str = ""
 
 
 class _Spec(msgspec.Struct, rename="camel"):
-    """What all reviews ask, together."""
+    """Fields of the specs of all reviews."""
 
     resource_attributes: _Resource | None = None
     non_resource_attributes: _Path | None = None
@@ -54,13 +57,18 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 
 class Reviews:
-    """Answers reviews for whoever asks."""
+    """Answers reviews."""
 
     def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
+        """Create it with the authenticator and authorizer that reviews ask."""
         self._authenticator, self._authorizer = authenticator, authorizer
 
     def answer(self, row: Row, body: Object, user: User, namespace: str | None) -> Object:
-        """The review with its status filled in. Raises `Refusal` 400, 422."""
+        """Return the review with its status.
+
+        Raises:
+            Refusal: 400, 422.
+        """
         kind = row.resource.kind
         spec = _read(row, body)
         body.setdefault("kind", kind)
@@ -144,7 +152,7 @@ class Reviews:
 def _read(row: Row, body: Object) -> _Spec:
     given = body.get("spec") or {}
     if isinstance(given, dict) and "group" in given and "groups" not in given:
-        given = given | {"groups": given["group"]}  # as it was called in v1beta1
+        given = given | {"groups": given["group"]}  # its name in v1beta1
     try:
         return msgspec.convert(_without_nulls(given), _Spec)
     except msgspec.ValidationError as error:
@@ -160,7 +168,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _wrong(kind: str, spec: _Spec, metadata: Object, namespace: str | None) -> list[Cause]:
-    """What is invalid about a review of the authorization group, in Kubernetes' order."""
+    """Return what is invalid in a review of authorization.k8s.io, in the order of Kubernetes."""
     if kind == "SelfSubjectRulesReview":
         return []
     causes: list[Cause] = []
@@ -209,7 +217,7 @@ def _cause(field: str, text: str) -> Cause:
 
 
 def _invalid(row: Row, causes: list[Cause]) -> status.Refusal:
-    """422 as the real API server answers it: it names no kind."""
+    """Return 422 as the real API server does: without the kind."""
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     group = row.resource.group

@@ -1,16 +1,19 @@
-"""`serviceaccounts/NAME/token`: a token for an account, for a time, for an audience, bound to what it ends with."""
+"""The subresource `serviceaccounts/NAME/token`: issues tokens for service accounts.
+
+A token has a lifetime and audiences, and may be bound to an object.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
 
 import msgspec
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
-from jupyter_workspaces.localkube.apiserver.objects.kinds import pod_admission
+from jupyter_workspaces.localkube.apiserver.objects.kinds.pod_specs import pod_admission
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
 from .policy_rules import quoted
@@ -22,8 +25,6 @@ from .tokens import (
     Bound,
     Keys,
 )
-
-Object = dict[str, Any]
 
 EXTENDED_SECONDS = 365 * 24 * 3600
 RESOURCE = catalog.Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
@@ -48,11 +49,16 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 
 def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) -> Object:
-    """A TokenRequest with the token in its status. Raises `Refusal` 400, 404, 409, 422."""
+    """Return the TokenRequest with the token in its status.
+
+    Raises:
+        Refusal: 400, 404, 409, 422.
+    """
     kind, version = body.get("kind", RESOURCE.kind), body.get("apiVersion", RESOURCE.api_version)
     if (kind, version) != (RESOURCE.kind, RESOURCE.api_version):
         raise status.bad_request(
-            f'{kind} in version "{version}" cannot be handled as a TokenRequest: it must be {RESOURCE.api_version}, Kind=TokenRequest'
+            f'{kind} in version "{version}" cannot be handled as a TokenRequest: '
+            f"it must be {RESOURCE.api_version}, Kind=TokenRequest"
         )
     account = store.get(catalog.SERVICE_ACCOUNTS.plural, namespace, name)
     if account is None:
@@ -63,13 +69,17 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
             "the namespace of the provided object does not match the namespace sent on the request"
         )
     if metadata.get("name") not in (None, "", name):
-        text = f"Invalid value: {quoted(str(metadata['name']))}: must match the service account name if specified"
+        text = (
+            f"Invalid value: {quoted(str(metadata['name']))}: "
+            "must match the service account name if specified"
+        )
         raise status.invalid(RESOURCE, name, [Cause("FieldValueInvalid", text, "metadata.name")])
     seconds = DEFAULT_SECONDS if spec.expiration_seconds is None else spec.expiration_seconds
     _check(seconds)
     audiences = spec.audiences or [ISSUER]
     bound = [] if spec.bound_object_ref is None else _bound(store, account, spec.bound_object_ref)
-    # What admission mounts into pods outlives what it says: programs that read it once and never again go on, until the pod is gone.
+    # The tokens that admission mounts into pods are valid longer than they say, for programs that
+    # read them only once. They become invalid with their pod.
     extended = (
         seconds == pod_admission.TOKEN_SECONDS
         and audiences == [ISSUER]
@@ -147,8 +157,9 @@ def _bound(store: Store, account: Stored, reference: _Reference) -> list[Bound]:
         raise status.not_found(resource, reference.name)
     if reference.uid and reference.uid != found.uid:
         text = (
-            f'Operation cannot be fulfilled on {reference.kind} "{reference.name}": the UID in the bound object reference ({reference.uid}) '
-            "does not match the UID in record. The object might have been deleted and then recreated"
+            f'Operation cannot be fulfilled on {reference.kind} "{reference.name}": '
+            f"the UID in the bound object reference ({reference.uid}) does not match the UID in "
+            "record. The object might have been deleted and then recreated"
         )
         raise status.Refusal(
             409, "Conflict", text, details={"name": reference.name, "kind": reference.kind}
@@ -158,7 +169,8 @@ def _bound(store: Store, account: Stored, reference: _Reference) -> list[Bound]:
         spec = found.decode().get("spec") or {}
         if spec.get("serviceAccountName", "default") != account.name:
             raise status.bad_request(
-                f"cannot bind token for serviceaccount {quoted(account.name)} to pod running with different serviceaccount name."
+                f"cannot bind token for serviceaccount {quoted(account.name)} "
+                "to pod running with different serviceaccount name."
             )
         node = store.get(catalog.NODES.plural, "", spec.get("nodeName", ""))
         if node is not None:

@@ -1,4 +1,4 @@
-"""Service accounts' tokens: made and read with one key of the cluster (RFC 7519, ES256)."""
+"""Tokens of service accounts: issued and verified with one key of the cluster (RFC 7519, ES256)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,33 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from .users import account_name
+from jupyter_workspaces.kube.types import Object
 
-Object = dict[str, Any]
+from .users import account_name
 
 ISSUER = "https://kubernetes.default.svc"
 LEGACY_ISSUER = "kubernetes/serviceaccount"
 ALGORITHM = "ES256"
 MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 600, 3600, 1 << 32
-SECRET_TYPE = "kubernetes.io/service-account-token"  # a type's name, no secret
+SECRET_TYPE = "kubernetes.io/service-account-token"  # name of a type, no secret
 _LEGACY = "kubernetes.io/serviceaccount/"
 
 
 class InvalidToken(Exception):
-    """No token of ours, or no longer one. The text says why, as Kubernetes does, if it can be told; it never holds the token."""
+    """The token is invalid, expired or not issued by this cluster.
+
+    The message says why, as Kubernetes does, and never contains the token. It is empty if
+    Kubernetes gives no reason.
+    """
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a token ends with beside its account: a Pod, Secret or Node. `key` is its claim's name."""
+    """An object that a token is bound to: it becomes invalid with the Pod, Secret or Node.
+
+    Attributes:
+        key: name of the claim, such as `pod`.
+    """
 
     key: str
     name: str
@@ -42,7 +50,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says. `bound` come from the token itself; legacy ones carry the Secret that holds them."""
+    """Claims of a token.
+
+    Attributes:
+        bound: objects that the token is bound to.
+        legacy_secret: name of the Secret that holds the token, for tokens that do not expire.
+    """
 
     namespace: str
     account: str
@@ -55,9 +68,10 @@ class Claims:
 
 
 class Keys:
-    """The key that signs, and the tokens made with it."""
+    """The signing key, and the tokens that are signed with it."""
 
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
+        """Create it with a private key."""
         self._private = private
         public = private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -66,11 +80,16 @@ class Keys:
 
     @classmethod
     def generate(cls) -> Keys:
+        """Create it with a new key."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     @classmethod
     def load(cls, pem: bytes) -> Keys:
-        """Raises `ValueError` for what is no such key."""
+        """Load the key from PEM.
+
+        Raises:
+            ValueError: if it is not a P-256 private key.
+        """
         try:
             private = serialization.load_pem_private_key(pem, None)
         except (TypeError, UnsupportedAlgorithm) as error:
@@ -80,6 +99,7 @@ class Keys:
         return cls(private)
 
     def pem(self) -> bytes:
+        """Return the private key in PEM."""
         return self._private.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -96,7 +116,7 @@ class Keys:
         seconds: int,
         bound: Sequence[Bound] = (),
     ) -> tuple[str, int]:
-        """A token and when it ends (seconds since 1970)."""
+        """Return a new token and when it expires, in seconds since 1970."""
         now = int(time.time())
         about: Object = {"namespace": namespace, "serviceaccount": {"name": account, "uid": uid}}
         about |= {held.key: {"name": held.name, "uid": held.uid} for held in bound}
@@ -113,7 +133,7 @@ class Keys:
         return self._encode(claims), now + seconds
 
     def issue_legacy(self, namespace: str, account: str, uid: str, secret: str) -> str:
-        """What stands in a Secret of the type for tokens: it ends with the Secret."""
+        """Return a token for a Secret of the token type, valid as long as the Secret exists."""
         claims = {
             "iss": LEGACY_ISSUER,
             f"{_LEGACY}namespace": namespace,
@@ -125,7 +145,11 @@ class Keys:
         return self._encode(claims)
 
     def read(self, token: str, audiences: Sequence[str]) -> Claims:
-        """What a token says, if it is ours, has not ended and is meant for one of the audiences. Raises `InvalidToken`."""
+        """Verify a token for one of the audiences and return its claims.
+
+        Raises:
+            InvalidToken: if the token is not valid for any of them.
+        """
         try:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
             required = ["exp", "sub", "iss"] if issuer == ISSUER else ["sub", "iss"]
@@ -135,7 +159,8 @@ class Keys:
                 algorithms=[ALGORITHM],
                 issuer=[ISSUER, LEGACY_ISSUER],
                 audience=list(audiences) if issuer == ISSUER else None,
-                # All of them are ours: one that is not valid yet was made before somebody set the clock back.
+                # Only this cluster signs tokens. One that is not valid yet was issued before the
+                # clock was set back.
                 options={
                     "require": required,
                     "verify_aud": issuer == ISSUER,
@@ -160,10 +185,10 @@ class Keys:
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
         except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidToken("it does not say whose it is") from error
+            raise InvalidToken("the token lacks the claims of a service account") from error
 
     def public(self) -> Object:
-        """As a JSON Web Key Set, for those who check tokens themselves."""
+        """Return the public key as a JSON Web Key Set."""
         key = jwt.algorithms.ECAlgorithm.to_jwk(self._private.public_key(), as_dict=True)
         return {"keys": [{"use": "sig", "kid": self._id, "alg": ALGORITHM, **key}]}
 
@@ -172,6 +197,7 @@ class Keys:
 
 
 def wrong_audience(meant: Sequence[str], wanted: Sequence[str]) -> str:
+    """Return Kubernetes' message for a token of other audiences."""
     lists = (
         "[" + " ".join(f'"{audience}"' for audience in found) + "]" for found in (meant, wanted)
     )

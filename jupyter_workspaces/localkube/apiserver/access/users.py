@@ -1,4 +1,4 @@
-"""Who asks the API: users, groups, service accounts, and the names that Kubernetes reserves for them."""
+"""Users of the API: names, groups, service accounts, and the names that Kubernetes reserves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ _ACCOUNT = "system:serviceaccount:"
 
 @dataclass(frozen=True)
 class User:
-    """A user as RBAC and reviews know them. `extra` is what the sign-in knows besides, by key."""
+    """A user as RBAC and reviews see it.
+
+    Attributes:
+        name: user name.
+        groups: groups of the user.
+        uid: uid of a service account.
+        extra: further attributes of the authentication, by key.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
@@ -24,7 +31,7 @@ class User:
 
     @property
     def account(self) -> tuple[str, str] | None:
-        """Namespace and name, of a service account."""
+        """Namespace and name of a service account; None for other users."""
         namespace, mark, name = self.name.removeprefix(_ACCOUNT).partition(":")
         return (
             (namespace, name)
@@ -33,7 +40,7 @@ class User:
         )
 
     def document(self) -> dict[str, object]:
-        """As `UserInfo` in reviews: what is empty is left out."""
+        """Return the user as `UserInfo` of a review, without empty fields."""
         found: dict[str, object] = {"username": self.name} if self.name else {}
         if self.uid:
             found["uid"] = self.uid
@@ -45,12 +52,14 @@ class User:
 
 
 def account_name(namespace: str, name: str) -> str:
+    """Return the user name of a service account."""
     return f"{_ACCOUNT}{namespace}:{name}"
 
 
 def account_groups(namespace: str) -> tuple[str, ...]:
+    """Return the groups of all service accounts of a namespace."""
     return (ACCOUNTS, f"{ACCOUNTS}:{namespace}")
 
 
 current_user: ContextVar[User | None] = ContextVar("current_user", default=None)
-"""Whose request is answered now. None: the server's own doing, which may everything."""
+"""User of the current request. None for writes of the server itself, which are not restricted."""

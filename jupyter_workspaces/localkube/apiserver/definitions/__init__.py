@@ -1,1 +1,1 @@
-"""CustomResourceDefinitions and the custom resources that they define."""
+"""CustomResourceDefinitions: validation, the kinds that they add, and their finalization."""

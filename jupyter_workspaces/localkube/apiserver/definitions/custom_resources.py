@@ -1,4 +1,4 @@
-"""Custom resources: what a stored CRD makes of the API: rows, their schema as a strategy, their printer columns."""
+"""Turns stored CRDs into rows of the API: schema as strategy, printer columns, scale."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.schemas import structural
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row, Scaling
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from jupyter_workspaces.localkube.apiserver.tables.columns import (
@@ -21,40 +22,43 @@ from jupyter_workspaces.localkube.apiserver.tables.columns import (
 )
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import compile_path
 
-Object = dict[str, Any]
-
 _AGE = replace(AGE, type="date")
 
 
 class CustomStrategy(Strategy):
-    """Prunes, defaults and validates by the structural schema of one CRD version."""
+    """Prunes, defaults and validates objects by the structural schema of one CRD version."""
 
     has_generation = True
     finalizers_have_domains = False
     unconditional_update = False
 
     def __init__(self, schema: Object) -> None:
+        """Create it for a schema."""
         self.schema = schema
         self._has_rules = structural.has_rules(schema)
 
     def unknown_fields(self, obj: Object) -> list[str]:
+        """Return the paths of fields that the schema does not have."""
         return structural.unknown_fields(self.schema, obj)
 
     def read(self, obj: Object) -> None:
+        """Remove nulls that the schema does not allow, in place."""
         kept = structural.without_nulls(self.schema, obj)
         obj.clear()
         obj.update(kept)
 
     def default(self, obj: Object) -> None:
+        """Prune unknown fields and fill in defaults, in place."""
         pruned = structural.default(self.schema, structural.prune(self.schema, obj))
         obj.clear()
         obj.update(pruned)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid by the schema and its validation rules."""
         return structural.validate(self.schema, obj, old=old)
 
     def warnings(self, obj: Object, old: Object | None) -> list[str]:
-        """Of rules that were broken before, where an update leaves it so."""
+        """Return violations of rules that an update leaves as they were."""
         if old is None or not self._has_rules:
             return []
         return [
@@ -64,7 +68,7 @@ class CustomStrategy(Strategy):
 
 
 def rows(definition: Object) -> list[Row]:
-    """One row for each served version of a stored CustomResourceDefinition."""
+    """Return a row for each served version of a CRD."""
     spec = definition["spec"]
     stored = next(version["name"] for version in spec["versions"] if version["storage"])
     ever = {version["name"] for version in spec["versions"]} | set(
@@ -120,7 +124,7 @@ def _scaling(paths: Object | None) -> Scaling | None:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """A path of a scale subresource: `.spec.replicas`, names and dots only."""
+    """Split the path of a scale subresource, such as `.spec.replicas`."""
     return tuple(part for part in path.split(".") if part) or ("",)
 
 
@@ -143,7 +147,7 @@ def _column(column: Object) -> Column:
 
 
 def _typed(read: Cell, kind: str) -> Cell:
-    """A value of another type than its column is left out; as text anything can stand."""
+    """Return a cell that omits values of another type; columns of type string show any value."""
 
     def cell(obj: Object) -> Any:
         value = read(obj)

@@ -1,6 +1,6 @@
-"""CustomResourceDefinitions: what one must say to be served, what may be left out, and the status that tells clients it is served.
+"""CustomResourceDefinitions: defaults, validation, and their status.
 
-Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinitions”.
+Source: Kubernetes docs, "Extend the Kubernetes API with CustomResourceDefinitions".
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.schemas.rules import registered, unchecked, unchecked_warning
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, compile_path
 
 from .schemas import check_schemas
-
-Object = dict[str, Any]
 
 _PROTECTED = ("k8s.io", "kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"
@@ -31,12 +30,13 @@ CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class DefinitionStrategy(Strategy):
-    """The rules of a CRD. What is stored is served at once, so its status says so from the beginning."""
+    """Rules of CRDs. A stored CRD is served at once, so it is Established from the start."""
 
     has_generation = True
     finalizers_have_domains = False
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj.get("spec")
         names = spec.get("names") if isinstance(spec, dict) else None
         if (
@@ -49,10 +49,12 @@ class DefinitionStrategy(Strategy):
             spec.setdefault("conversion", {"strategy": "None"})
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the status of a valid CRD, in place."""
         if not self.check(obj, old):
             obj["status"] = _established(obj, {} if old is None else obj.get("status") or {})
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(_check(obj))
         if old is not None and not causes:
             before, after = old["spec"], obj["spec"]
@@ -67,7 +69,7 @@ class DefinitionStrategy(Strategy):
         return causes
 
     def warnings(self, obj: Object, old: Object | None) -> list[str]:
-        """Of validation rules that are not evaluated here."""
+        """Return a warning about validation rules that are not evaluated here."""
         schemas = [version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"]]
         found = list(dict.fromkeys(rule for schema in schemas for rule in unchecked(schema)))
         return [unchecked_warning(found)] if found else []
@@ -207,7 +209,10 @@ def _check_column(column: Any, path: str) -> Iterator[Cause]:
 
 
 def _established(definition: Object, before: Object) -> Object:
-    """Conditions keep the time since when they hold; versions that were ever stored stay named."""
+    """Return the status of an established CRD.
+
+    Existing conditions keep their times, and `storedVersions` keeps earlier versions.
+    """
     spec = definition["spec"]
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = before.get("conditions") or [
@@ -235,11 +240,11 @@ def _established(definition: Object, before: Object) -> Object:
     }
 
 
-def begin_to_end(definition: Object) -> None:
-    """Say of a definition that is deleted that its objects go first, in place."""
+def start_termination(definition: Object) -> None:
+    """Mark a deleted CRD, in place: its objects are deleted first."""
     held = definition["metadata"].get("finalizers") or []
     definition["metadata"]["finalizers"] = [*held, *({CLEANUP} - set(held))]
-    say_terminating(
+    set_terminating(
         definition,
         "True",
         "InstanceDeletionPending",
@@ -247,11 +252,11 @@ def begin_to_end(definition: Object) -> None:
     )
 
 
-def say_terminating(definition: Object, value: str, reason: str, message: str) -> None:
+def set_terminating(definition: Object, value: str, reason: str, message: str) -> None:
     """Set the condition Terminating, in place."""
     status = definition.setdefault("status", {})
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = {
+    condition = {
         "type": "Terminating",
         "status": value,
         "lastTransitionTime": now,
@@ -260,4 +265,4 @@ def say_terminating(definition: Object, value: str, reason: str, message: str) -
     }
     status["conditions"] = [
         one for one in status.get("conditions") or () if one["type"] != "Terminating"
-    ] + [told]
+    ] + [condition]

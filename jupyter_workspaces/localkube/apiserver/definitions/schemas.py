@@ -1,6 +1,7 @@
-"""What the schema of a custom kind must be: readable, and structural, so that unknown fields and defaults can be told from it alone.
+"""Validation of the schemas in CRDs: they must be readable and structural.
 
-Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinitions”, “Specifying a structural schema”.
+So unknown fields and defaults can be determined from the schema alone. Source: Kubernetes docs,
+"Extend the Kubernetes API with CustomResourceDefinitions", Specifying a structural schema.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.schemas.expressions import checking
 from jupyter_workspaces.kube.schemas.structural import validate
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _NUMBERS = (
@@ -47,7 +47,7 @@ _EMBEDDED, _LIST_TYPE, _MAP_TYPE = (
     "x-kubernetes-map-type",
 )
 _LIST_KEYS = "x-kubernetes-list-map-keys"
-_ONLY_OUTSIDE = (
+_FORBIDDEN_IN_BRANCHES = (
     "additionalProperties",
     "default",
     "description",
@@ -57,13 +57,20 @@ _ONLY_OUTSIDE = (
     _INT_OR_TEXT,
     _PRESERVE,
 )
-"""Fields that say what a value is, which the branches of allOf, anyOf, oneOf and not may not."""
+"""Fields that allOf, anyOf, oneOf and not may not have, because they define the value."""
 
-_OF_INT_OR_TEXT = [[{"type": "integer"}, {"type": "string"}]]
+_INT_OR_TEXT_BRANCHES = [[{"type": "integer"}, {"type": "string"}]]
 
 
 def check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[Cause]:
-    """Of a definition's versions. One that all share stands at `spec.validation`, as it did when there was one for all."""
+    """Yield what is invalid in the schemas of a CRD's versions.
+
+    A schema that all versions share is reported at `spec.validation`, as by Kubernetes.
+
+    Args:
+        schemas: schema of each version.
+        known_rules: validation rules that need no CEL library.
+    """
     shared = all(schema == schemas[0] for schema in schemas)
     size = patterns.Budget(patterns.COMPILING)
     for index, schema in enumerate(schemas[:1] if shared else schemas):
@@ -88,7 +95,7 @@ def check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[C
 
 
 def _check_defaults(schema: Object, path: str) -> Iterator[Cause]:
-    """What the schema holds against defaults that stand in it. Only of schemas that are sound."""
+    """Yield what is invalid in the defaults of a valid schema."""
     if "default" in schema:
         for cause in validate(schema, schema["default"]):
             yield Cause(
@@ -104,14 +111,14 @@ def _check_defaults(schema: Object, path: str) -> Iterator[Cause]:
 
 
 def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterator[Cause]:
-    """Of a schema in which everything can be read: each value's type must be said, outside of what is only compared."""
+    """Yield where a readable schema is not structural: each value must have a type."""
     free = schema.get(_INT_OR_TEXT) or schema.get(_PRESERVE)
     if not schema.get("type") and not free and not root:
         yield required(f"{path}.type", "must not be empty for what is specified")
     if schema.get("type") == "array" and "items" not in schema:
         yield required(f"{path}.items", "must be specified for an array")
     if schema.get("additionalProperties") not in (None, True) and schema.get("properties"):
-        yield forbidden(f"{path}.additionalProperties", "cannot be given beside properties")
+        yield forbidden(f"{path}.additionalProperties", "cannot be set together with properties")
     yield from _check_lists(schema, path)
     if schema.get(_EMBEDDED):
         if schema.get("type") != "object":
@@ -121,8 +128,8 @@ def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterat
     for at, child in _children(schema, path):
         yield from _check_structure(child, at)
     for field in ("allOf", "anyOf", "oneOf"):
-        if schema.get(_INT_OR_TEXT) and schema.get(field) in _OF_INT_OR_TEXT:
-            continue  # the one form that generators write beside it
+        if schema.get(_INT_OR_TEXT) and schema.get(field) in _INT_OR_TEXT_BRANCHES:
+            continue  # the only form that code generators write
         for index, branch in enumerate(schema.get(field) or ()):
             yield from _check_branch(branch, f"{path}.{field}[{index}]")
     if "not" in schema:
@@ -130,7 +137,7 @@ def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterat
 
 
 def _check_lists(schema: Object, path: str) -> Iterator[Cause]:
-    """How lists and objects are merged, where the schema says it."""
+    """Check the extensions that define how lists and objects merge."""
     kind, keys = schema.get(_LIST_TYPE), schema.get(_LIST_KEYS) or []
     for field, wanted, allowed in (
         (_LIST_TYPE, "array", ["atomic", "map", "set"]),
@@ -151,7 +158,7 @@ def _check_lists(schema: Object, path: str) -> Iterator[Cause]:
 
 
 def _check_keys(schema: Object, keys: list[str], path: str) -> Iterator[Cause]:
-    """Each item must have them, as single values."""
+    """Check that each item of a list of type map has the keys, with single values."""
     items: Object = held if isinstance(held := schema.get("items"), dict) else {}
     if not keys:
         yield required(f"{path}.{_LIST_KEYS}", "must not be empty for a list of the type map")
@@ -176,11 +183,9 @@ def _check_keys(schema: Object, keys: list[str], path: str) -> Iterator[Cause]:
 
 
 def _check_branch(schema: Object, path: str) -> Iterator[Cause]:
-    for field in _ONLY_OUTSIDE:
+    for field in _FORBIDDEN_IN_BRANCHES:
         if schema.get(field) not in (None, "", False):
-            yield forbidden(
-                f"{path}.{field}", "must be said outside of allOf, anyOf, oneOf and not"
-            )
+            yield forbidden(f"{path}.{field}", "must be set outside of allOf, anyOf, oneOf and not")
     for at, child in _children(schema, path):
         yield from _check_branch(child, at)
     for field in ("allOf", "anyOf", "oneOf"):
@@ -199,7 +204,7 @@ def _children(schema: Object, path: str) -> Iterator[tuple[str, Object]]:
 
 
 def _check_schema(schema: Any, path: str, depth: int, size: patterns.Budget) -> Iterator[Cause]:
-    """What validation relies on; rules beyond that are the schema author's."""
+    """Check what validation needs to read a schema."""
     if not isinstance(schema, dict):
         yield invalid(path, schema, "must be an object")
         return
@@ -209,9 +214,7 @@ def _check_schema(schema: Any, path: str, depth: int, size: patterns.Budget) -> 
     if schema.get("$ref"):
         yield forbidden(f"{path}.$ref", "a schema must be whole")
     if schema.get("uniqueItems"):
-        yield forbidden(
-            f"{path}.uniqueItems", f"cannot be kept in bounds; {_LIST_TYPE} set says it"
-        )
+        yield forbidden(f"{path}.uniqueItems", f"is not supported; use {_LIST_TYPE}: set")
     if schema.get("type", "object") not in _TYPES:
         yield not_supported(f"{path}.type", schema["type"], _TYPES)
     for field in _NUMBERS:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.known_fields import (
     check_types as check_field_types,
 )
@@ -19,8 +20,6 @@ from jupyter_workspaces.localkube.apiserver.store.store import Stored
 
 from . import status
 from .status import Refusal
-
-Object = dict[str, Any]
 
 
 def read(row: Row, namespace: str, body: Object) -> Object:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 MANAGER = "kube-apiserver"
 """Field manager of what the server itself writes."""
@@ -34,7 +33,7 @@ class DeleteOptions:
 
     Attributes:
         grace_seconds: None for the default of the kind.
-        propagation: None for `Background`.
+        propagation: propagation policy; None keeps the finalizers of the object.
         uid: precondition on the uid.
         resource_version: precondition on the resource version.
     """

@@ -19,10 +19,9 @@ import msgspec
 
 from jupyter_workspaces.common.documents import json_text
 from jupyter_workspaces.common.documents.bounds import Bounds, TooLarge
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import structures
 from jupyter_workspaces.localkube.apiserver.objects.structures import Field
-
-Object = dict[str, Any]
 
 MEDIA = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\0"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.documents import yaml_text
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.openapi import discovery
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
@@ -19,8 +19,6 @@ from . import forms
 from .forms import JSON, YAML, Form
 from .options import WriteResult
 from .status import Refusal
-
-Object = dict[str, Any]
 
 _MOST_WARNING_LETTERS = 4096
 _LONGEST_WARNING = 256

@@ -15,13 +15,15 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import patches
-from jupyter_workspaces.localkube.apiserver.objects.fields.entries import LONGEST_MANAGER, name_of
+from jupyter_workspaces.localkube.apiserver.objects.fields.entries import (
+    MAX_MANAGER_BYTES,
+    manager_name,
+)
 
 from . import requests, status
 from .options import DeleteOptions, WriteOptions
-
-Object = dict[str, Any]
 
 _LONGEST_GRACE = 10**9
 _POLICIES = ["Foreground", "Background", "Orphan"]
@@ -60,7 +62,7 @@ def write_options(request: web.Request) -> WriteOptions:
     ]
     if causes:
         raise status.invalid(_KINDS[request.method], "", causes)
-    manager = name_of(given, request.headers.get("User-Agent"))
+    manager = manager_name(given, request.headers.get("User-Agent"))
     return WriteOptions(
         "dryRun" in query, validation or "Warn", manager, _flag(query, "force") is True
     )
@@ -87,7 +89,7 @@ def delete_options(
         raise status.bad_request("preconditions must be an object and dryRun a list")
     texts = (policy, preconditions.get("uid"), preconditions.get("resourceVersion"))
     if not all(text is None or isinstance(text, str) for text in texts):
-        raise status.bad_request("propagationPolicy and preconditions are told by texts")
+        raise status.bad_request("propagationPolicy and preconditions must be texts")
     causes = list(_dry_run_causes(dry))
     if policy is not None and isinstance(orphan, bool):
         causes.append(
@@ -140,10 +142,10 @@ def _manager_causes(method: str, applies: bool, manager: str, force: bool) -> It
         yield required("fieldManager", "is required for apply patch")
     if method == "PATCH" and not applies and force:
         yield forbidden("force", "may not be specified for non-apply patch")
-    if len(manager.encode()) > LONGEST_MANAGER:
+    if len(manager.encode()) > MAX_MANAGER_BYTES:
         yield Cause(
             "FieldValueTooLong",
-            f"Too long: may not be more than {LONGEST_MANAGER} bytes",
+            f"Too long: may not be more than {MAX_MANAGER_BYTES} bytes",
             "fieldManager",
         )
     strange = next(

@@ -12,13 +12,12 @@ import msgspec
 
 from jupyter_workspaces.common.documents import json_text, yaml_text
 from jupyter_workspaces.common.documents.bounds import Bounds, DocumentError, TooLarge
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import patches, schemas, strategic_merge
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from . import protobuf, status
-
-Object = dict[str, Any]
 
 BODY_LIMIT = 3 * 2**20
 BOUNDS = Bounds(size=BODY_LIMIT, depth=250, values=50_000)
@@ -115,7 +114,7 @@ def decode_body(data: bytes, content_type: str | None) -> Object:
 
 async def read_body(data: bytes, content_type: str | None) -> Object:
     """Return the object in a body; a long one is decoded in a thread."""
-    return await aside(data, partial(decode_body, content_type=content_type))
+    return await read_in_thread(data, partial(decode_body, content_type=content_type))
 
 
 def decode_patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object], Object]:

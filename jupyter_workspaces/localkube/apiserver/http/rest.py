@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import (
     eviction,
+    field_selectors,
     patches,
     scale,
-    selectors,
 )
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
@@ -34,8 +34,6 @@ from .list_options import ListOptions
 from .options import WriteOptions
 from .requests import Target
 from .streams import Streams
-
-Object = dict[str, Any]
 
 FLUSH_OBJECTS = 250
 UNMANAGED = WriteOptions(manager=None)
@@ -117,7 +115,12 @@ class Rest:
             )
         if requests.media_type(media) == patches.APPLY:
             outcome = self._engine.apply(
-                row, namespace, name, await aside(data, requests.decode_apply), subresource, options
+                row,
+                namespace,
+                name,
+                await read_in_thread(data, requests.decode_apply),
+                subresource,
+                options,
             )
             return replies.written(request, row, outcome, [])
         change = requests.decode_patch(data, media, row)
@@ -178,7 +181,7 @@ class Rest:
                 row,
                 namespace,
                 name,
-                await aside(data, requests.decode_apply),
+                await read_in_thread(data, requests.decode_apply),
                 options,
             )
             return replies.answer(outcome.object, warnings=outcome.warnings)
@@ -226,7 +229,7 @@ class Rest:
         self, request: web.Request, row: Row, target: Target
     ) -> web.StreamResponse:
         query = request.query
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural
         )
         if requests.flag(query, "watch"):
@@ -275,7 +278,7 @@ class Rest:
             request.query, await request.read(), request.headers.get("Content-Type")
         )
         namespace = _namespace(row, target) if row.resource.namespaced else None
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             request.query.get("labelSelector"),
             request.query.get("fieldSelector"),
             row.resource.plural,
@@ -353,7 +356,7 @@ async def _repeated(request: web.Request, data: bytes, options: WriteOptions) ->
     """
     if "fieldValidation" not in request.query or options.field_validation == "Ignore":
         return []
-    found = await aside(data, requests.duplicate_fields)
+    found = await read_in_thread(data, requests.duplicate_fields)
     if found and options.field_validation == "Strict":
         raise status.bad_request("strict decoding error: " + ", ".join(found))
     return found

@@ -1,12 +1,12 @@
 """The API server: listens, authenticates and authorizes requests, and dispatches them.
 
-Requests for resources go to `rest.Rest`; discovery, OpenAPI, reviews and tokens are served here.
+Requests for resources go to `rest.Rest`, those for discovery and OpenAPI to
+`descriptions.Descriptions`. Health checks, reviews and tokens are served here.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,6 +21,7 @@ from jupyter_workspaces.common.listeners.site import BoundedSite
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access import (
     authorization,
     default_roles,
@@ -32,20 +33,19 @@ from jupyter_workspaces.localkube.apiserver.access.authentication import Authent
 from jupyter_workspaces.localkube.apiserver.access.authorization import Authorizer
 from jupyter_workspaces.localkube.apiserver.access.rbac import Rbac
 from jupyter_workspaces.localkube.apiserver.access.reviews import Reviews
-from jupyter_workspaces.localkube.apiserver.access.tokens import ALGORITHM, ISSUER, Keys
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.access.users import (
     AUTHENTICATED,
     MASTERS,
     User,
     current_user,
 )
-from jupyter_workspaces.localkube.apiserver.definitions.ending import DefinitionEnding
+from jupyter_workspaces.localkube.apiserver.definitions.finalizer import DefinitionFinalizer
 from jupyter_workspaces.localkube.apiserver.objects import patches
 from jupyter_workspaces.localkube.apiserver.objects.admission import Admission, Operation, Review
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import CREATE_ONLY, Row
 from jupyter_workspaces.localkube.apiserver.openapi import discovery
-from jupyter_workspaces.localkube.apiserver.openapi.documents import Documents
 from jupyter_workspaces.localkube.apiserver.pods import metrics
 from jupyter_workspaces.localkube.apiserver.pods.logs import PodLogReader
 from jupyter_workspaces.localkube.apiserver.pods.metrics import Metrics, UsageSource
@@ -54,13 +54,13 @@ from jupyter_workspaces.localkube.apiserver.pods.subresources import CONNECTIONS
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 from . import replies, requests, status
+from .descriptions import Descriptions, no_page
 from .requests import Target
 from .rest import Rest
 from .status import Refusal
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10
@@ -69,10 +69,6 @@ IDLE_SECONDS = 120.0
 LIMITS = Limits(idle=IDLE_SECONDS)
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _APPLY = "application/apply-patch+"
-_AGGREGATED = re.compile(
-    r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|v2beta1);\s*as=APIGroupDiscoveryList",
-    re.IGNORECASE,
-)
 
 
 class ApiServer:
@@ -102,7 +98,6 @@ class ApiServer:
             version: version text of `/version`.
         """
         self._admission = admission
-        self._version = version
         self.engine = Engine(store, self._admit)
         self.address = ""
         self.keys = keys or Keys.generate()
@@ -110,7 +105,7 @@ class ApiServer:
         known = {token: User(user, (MASTERS, AUTHENTICATED)), **(identities or {})}
         self._authenticator = Authenticator(store, self.keys, known)
         self._reviews = Reviews(self._authenticator, self.authorizer)
-        self._openapi = Documents(self.engine.registry)
+        self._descriptions = Descriptions(self.engine.registry, self.keys, version)
         self._rest = Rest(self.engine)
         self._metrics = Metrics(store, self.engine.registry)
         self._runner: web.AppRunner | None = None
@@ -192,7 +187,7 @@ class ApiServer:
             **lines,
         )
         await site.start()
-        self._tasks.start("end of definitions", DefinitionEnding(self.engine).run)
+        self._tasks.start("end of definitions", DefinitionFinalizer(self.engine).run)
         bound: int = self._runner.addresses[0][1]
         self.address = f"{host}:{bound}"
         return bound
@@ -273,7 +268,7 @@ class ApiServer:
         if (parts[0] == "api" and len(parts) >= 3) or (parts[0] == "apis" and len(parts) >= 4):
             return await self._resource(request, user, parts)
         self.authorizer.check(user, authorization.path_attributes(request.method, unquote(path)))
-        return self._discovery(request, parts)
+        return self._descriptions.answer(request, parts, self.address)
 
     def _authenticate(self, request: web.Request) -> User:
         """Return the user of a request.
@@ -335,7 +330,7 @@ class ApiServer:
             row.resource.group == target.group and not row.custom for row in self.engine.registry
         ):
             raise status.page_not_found()
-        return _no_page()
+        return no_page()
 
     async def _review(
         self, request: web.Request, user: User, row: Row, target: Target
@@ -363,82 +358,14 @@ class ApiServer:
             escalation.check(self.authorizer, current_user.get(), resource, old, new)
         return None if self._admission is None else self._admission(resource, operation, old, new)
 
-    def _discovery(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
-        if request.method not in ("GET", "HEAD"):
-            raise status.method_not_allowed()
-        accept, registry = request.headers.get("Accept", ""), self.engine.registry
-        aggregated = _AGGREGATED.search(accept)
-        match parts:
-            case ["version"]:
-                return replies.answer(discovery.version(self._version))
-            case [".well-known", "openid-configuration"]:
-                return replies.answer(_openid(self.address))
-            case ["openid", "v1", "jwks"]:
-                return replies.answer(self.keys.public())
-            case ["api"] | ["apis"] if aggregated:
-                document = discovery.aggregated(registry, parts[0] == "api", aggregated[1])
-                media = (
-                    "application/json;g=apidiscovery.k8s.io;"
-                    f"v={aggregated[1]};as=APIGroupDiscoveryList"
-                )
-                return replies.tagged(request, document, media)
-            case ["api"]:
-                return replies.answer(discovery.api_versions(self.address))
-            case ["apis"]:
-                return replies.answer(discovery.group_list(registry))
-            case ["api", "v1"]:
-                return replies.answer(discovery.resource_list(registry, "", "v1"))
-            case ["apis", group] if group in registry.group_versions():
-                return replies.answer(discovery.group(registry, group))
-            case ["apis", group, version] if version in registry.group_versions().get(group, ()):
-                return replies.answer(discovery.resource_list(registry, group, version))
-            case ["openapi", "v2"] if accept and not any(
-                media in accept for media in ("json", "*/*")
-            ):
-                return web.Response(status=406)
-            case ["openapi", "v2"]:
-                return replies.answer(self._openapi.v2())
-            case ["openapi", "v3"]:
-                return replies.answer(self._openapi.index())
-            case ["openapi", "v3", *rest] if (
-                described := self._openapi.document("/".join(rest))
-            ) is not None:
-                return replies.document(request, *described)
-            case ["openapi", "v3", *_]:
-                return web.Response(status=404)
-        if (
-            parts[0] == "apis"
-            and len(parts) == 3
-            and any(row.resource.group == parts[1] and not row.custom for row in registry)
-        ):
-            raise status.page_not_found()
-        return _no_page()
-
 
 async def _keep_from_caches(request: web.Request, response: web.StreamResponse) -> None:
     """Forbid caching, because other users may not see the same."""
     response.headers.setdefault("Cache-Control", "no-cache, private")
 
 
-def _no_page() -> web.Response:
-    return web.Response(
-        status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"}
-    )
-
-
 async def _body(request: web.Request) -> Object:
     return await requests.read_body(await request.read(), request.headers.get("Content-Type"))
-
-
-def _openid(address: str) -> Object:
-    """Return how to verify service account tokens (OpenID Connect Discovery 1.0)."""
-    return {
-        "issuer": ISSUER,
-        "jwks_uri": f"https://{address}/openid/v1/jwks",
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
-    }
 
 
 def _segments(path: str) -> list[str]:

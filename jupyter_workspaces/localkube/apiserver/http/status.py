@@ -83,13 +83,13 @@ class Refusal(Exception):
 
 def success(resource: Resource, name: str, uid: str) -> dict[str, Any]:
     """Return the Status of a completed deletion."""
-    told = details(resource, name) | {"uid": uid}
+    deleted = details(resource, name) | {"uid": uid}
     return {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Success",
-        "details": told,
+        "details": deleted,
     }
 
 
@@ -125,7 +125,7 @@ def undecodable(why: str) -> Refusal:
     return Refusal(
         422,
         "Invalid",
-        f"the patch leaves no such object: {why}",
+        f"the patched object is not valid: {why}",
         details={},
         causes=(Cause("FieldValueInvalid", why, "patch"),),
     )
@@ -144,7 +144,7 @@ def conflict(resource: Resource, name: str, why: str) -> Refusal:
 def apply_conflict(conflicts: Conflicts) -> Refusal:
     """Return 409 for an apply of fields that have other managers; a cause for each field."""
     held = sorted(
-        (_manager(manager), sorted(sets.paths(fields))) for manager, fields in conflicts.held
+        (_manager(manager), sorted(sets.path_texts(fields))) for manager, fields in conflicts.held
     )
     causes = [
         Cause("FieldManagerConflict", f"conflict with {who}", path)
@@ -206,18 +206,18 @@ def expired(message: str = "The provided continue parameter is too old; list aga
     return Refusal(410, "Expired", message)
 
 
-def gone(asked: int, oldest: int) -> Refusal:
+def gone(requested: int, oldest: int) -> Refusal:
     """Return 410 for a resource version that is too old."""
-    return Refusal(410, "Expired", f"too old resource version: {asked} ({oldest})")
+    return Refusal(410, "Expired", f"too old resource version: {requested} ({oldest})")
 
 
-def too_new(asked: int, newest: int) -> Refusal:
+def too_new(requested: int, newest: int) -> Refusal:
     """Return 504 for a resource version that does not exist yet."""
     cause = Cause("ResourceVersionTooLarge", "Too large resource version", "")
     return Refusal(
         504,
         "Timeout",
-        f"Too large resource version: {asked}, current: {newest}",
+        f"Too large resource version: {requested}, current: {newest}",
         causes=(cause,),
         retry=1,
     )
@@ -230,9 +230,7 @@ def unauthorized() -> Refusal:
 
 def internal() -> Refusal:
     """Return 500. The traceback is in the log."""
-    return Refusal(
-        500, "InternalError", "Internal error occurred: the API server's own log tells more"
-    )
+    return Refusal(500, "InternalError", "Internal error occurred: see the log of the API server")
 
 
 def page_not_found(resource: Resource | None = None, name: str = "") -> Refusal:
@@ -242,9 +240,9 @@ def page_not_found(resource: Resource | None = None, name: str = "") -> Refusal:
         resource: the resource, if it lacks such a subresource.
         name: name of the object.
     """
-    told = {} if resource is None else details(resource, name)
+    about = {} if resource is None else details(resource, name)
     return Refusal(
-        404, "NotFound", "the server could not find the requested resource", details=told
+        404, "NotFound", "the server could not find the requested resource", details=about
     )
 
 
@@ -254,12 +252,12 @@ def method_not_allowed(resource: Resource | None = None) -> Refusal:
     Args:
         resource: the resource whose subresource is requested.
     """
-    told = {} if resource is None else details(resource, "")
+    about = {} if resource is None else details(resource, "")
     return Refusal(
         405,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
-        details=told,
+        details=about,
     )
 
 

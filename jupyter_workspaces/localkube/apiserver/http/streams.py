@@ -15,9 +15,10 @@ import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.transports import abort
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
-from jupyter_workspaces.localkube.apiserver.objects.selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.store.watch import Event, watch
 from jupyter_workspaces.localkube.apiserver.tables import tables
 
@@ -25,8 +26,6 @@ from . import forms, list_options, status
 from .forms import Form
 from .requests import Target
 from .status import Refusal
-
-Object = dict[str, Any]
 
 WATCH_SECONDS = 1800.0
 STALL_SECONDS = 10.0
@@ -63,7 +62,7 @@ class Streams:
         A revision that is too old is reported in the stream, as by Kubernetes.
 
         Raises:
-            Refusal: 400 for invalid options.
+            Refusal: 400 for invalid options, 429 if too many streams are open.
         """
         options = list_options.of_watch(request.query)
         form, include = forms.requested_form(request), forms.include_object(request)

@@ -1,1 +1,1 @@
-"""Objects of the API server: the engine and the rules of built-in kinds."""
+"""Objects of all kinds: decoding, rules, managed fields, patches, and the engine for writes."""

@@ -7,12 +7,12 @@ Source: Kubernetes docs, "Dynamic Admission Control".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 
-Object = dict[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 
 

@@ -1,37 +1,46 @@
-"""What a write must pass before it is stored: its namespace, its fields, its kind's rules, admission."""
+"""Checks before an object is stored: namespace, fields, rules of the kind, admission."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 from .admission import Admission, Operation
-from .kinds import pod_admission
-from .known_fields import fit, unreadable
+from .kinds.pod_specs import pod_admission
+from .known_fields import normalize, unreadable
 from .metadata import check_metadata
 from .rows import Registry, Row
 
-Object = dict[str, Any]
-
 
 class Checks:
-    """All of it raises `Refusal`."""
+    """The checks. Each raises `Refusal` if the write is rejected."""
 
     def __init__(self, store: Store, registry: Registry, admission: Admission | None) -> None:
+        """Create it.
+
+        Args:
+            store: has the namespaces and service accounts.
+            registry: has the built-in kinds.
+            admission: reviews each write.
+        """
         self._store = store
         self._registry = registry
         self._admission = admission
 
-    def open_kind(self, row: Row, name: str) -> None:
-        """403 for a kind whose definition is being deleted."""
+    def check_kind(self, row: Row, name: str) -> None:
+        """Reject a new object of a kind whose CRD is being deleted.
+
+        Raises:
+            Refusal: 403.
+        """
         if row.ending:
             raise status.forbidden(
                 row.resource,
@@ -39,13 +48,20 @@ class Checks:
                 "create not allowed while custom resource definition is terminating",
             )
 
-    def open_namespace(self, row: Row, namespace: str, name: str) -> None:
-        """404 for a namespace that is not there, 403 for one that ends."""
+    def check_namespace(self, row: Row, namespace: str, name: str) -> None:
+        """Require that a namespace exists and is not being deleted.
+
+        Raises:
+            Refusal: 404 or 403.
+        """
         held = self._store.get("namespaces", "", namespace)
         if held is None:
             raise status.not_found(catalog.NAMESPACES, namespace)
         if held.decode()["metadata"].get("deletionTimestamp"):
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            why = (
+                f"unable to create new content in namespace {namespace} "
+                "because it is being terminated"
+            )
             cause = Cause(
                 "NamespaceTerminating",
                 f"namespace {namespace} is being terminated",
@@ -54,21 +70,29 @@ class Checks:
             raise status.forbidden(row.resource, name, why, (cause,))
 
     def default(self, row: Row, body: Object, options: WriteOptions) -> list[str]:
-        """Fill in what a client may leave out, in place; what to warn of. 400 for what does not fit its kind."""
+        """Normalize the object and fill in defaults, in place. Return warnings.
+
+        Raises:
+            Refusal: 400 if it does not match its kind.
+        """
         warnings: list[str] = []
-        paths = fit(row, body)
+        paths = normalize(row, body)
         if options.field_validation != "Ignore":
             unknown = [f'unknown field "{path}"' for path in paths]
             if unknown and options.field_validation == "Strict":
                 raise unreadable(row, f"strict decoding error: {', '.join(unknown)}")
             warnings = unknown
-        with _read(row):
+        with _type_errors_as_refusals(row):
             row.strategy.default(body)
         return warnings
 
     def prepare(self, row: Row, body: Object, old: Object | None) -> None:
-        """Set what is the server's to set, in place."""
-        with _read(row):
+        """Set the fields that only the server may set, in place.
+
+        Raises:
+            Refusal: 400 or 403.
+        """
+        with _type_errors_as_refusals(row):
             if row.resource == catalog.PODS and old is None:
                 pod_admission.admit(self._store, body)
             elif row.resource == catalog.PODS and old is not None:
@@ -76,7 +100,11 @@ class Checks:
             row.strategy.prepare(body, old)
 
     def check(self, row: Row, body: Object, old: Object | None) -> None:
-        """422 for what is invalid; what is valid gets, in place, what only the server can give."""
+        """Check an object; complete it, in place, if it is valid.
+
+        Raises:
+            Refusal: 422 if it is invalid.
+        """
         metadata = body["metadata"]
         strategy = row.strategy
         causes = list(
@@ -86,10 +114,10 @@ class Checks:
                 strategy.finalizers_have_domains,
             )
         )
-        with _read(row):
+        with _type_errors_as_refusals(row):
             found = strategy.check(body, old)
             if found and old is not None and not row.custom:
-                found = _since(row, body, old)
+                found = _new_causes(row, body, old)
         causes += found
         if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             spec = body["spec"]
@@ -108,7 +136,11 @@ class Checks:
     def admit(
         self, row: Row, operation: Operation, old: Object | None, new: Object | None
     ) -> list[str]:
-        """What admission warns of."""
+        """Ask admission about a write. Return warnings.
+
+        Raises:
+            Refusal: 409 or 422 if it is rejected.
+        """
         warnings = [] if new is None else row.strategy.warnings(new, old)
         if self._admission is None:
             return warnings
@@ -123,11 +155,14 @@ class Checks:
         return [*warnings, *review.warnings]
 
 
-def _since(row: Row, body: Object, old: Object) -> list[Cause]:
-    """What is wrong of a change to an object that may be stored as an earlier version of ours let it in: without defaults that came since,
-    and with what rules that came since would refuse. It must still be possible to finish and to delete it."""
+def _new_causes(row: Row, body: Object, old: Object) -> list[Cause]:
+    """Return what is invalid in an update, except for what already is in the stored object.
+
+    An earlier version may have stored it, without defaults and rules that were added since. Such
+    objects must still be finalized and deleted.
+    """
     before = copy.deepcopy(old)
-    fit(row, before)
+    normalize(row, before)
     row.strategy.default(before)
     borne = {(cause.reason, cause.field) for cause in row.strategy.check(before, None)}
     return [
@@ -138,8 +173,8 @@ def _since(row: Row, body: Object, old: Object) -> list[Cause]:
 
 
 @contextmanager
-def _read(row: Row) -> Iterator[None]:
-    """A strategy that stumbles over a value read a field that has another type than the kind says."""
+def _type_errors_as_refusals(row: Row) -> Iterator[None]:
+    """Turn errors of a strategy that reads a field of the wrong type into 400."""
     try:
         yield
     except (AttributeError, TypeError, KeyError, ValueError) as error:

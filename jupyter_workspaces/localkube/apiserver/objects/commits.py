@@ -1,27 +1,34 @@
-"""What a write changes beyond the object itself: the store, and with a CRD the table of kinds."""
+"""Commits writes to the store, and updates the table of kinds if a CRD changed."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions import custom_resources
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store, Stored
 
 from .rows import Registry, Row
 
-Object = dict[str, Any]
-
 
 class Commits:
-    """Puts objects into the store and takes them out. Raises `Refusal` 507 when nothing can be stored."""
+    """Puts objects into the store and removes them.
+
+    Each method raises `Refusal` 507 if nothing can be stored.
+    """
 
     def __init__(self, store: Store, registry: Registry) -> None:
+        """Create it.
+
+        Args:
+            store: stores the objects.
+            registry: has the kinds of CRDs.
+        """
         self._store = store
         self._registry = registry
 
     def put(self, row: Row, body: Object) -> None:
+        """Store an object."""
         try:
             self._store.put(row.name, row.to_store(body))
         except StorageError as error:
@@ -32,7 +39,7 @@ class Commits:
                 self._registry.add(found)
 
     def remove(self, row: Row, stored: Stored, last: Object) -> None:
-        """`last` is the object as who asked is told that it went; it gets the revision."""
+        """Delete an object; `last`, which is the response, gets the new revision."""
         try:
             gone = self._store.delete(row.name, stored.namespace, stored.name)
         except StorageError as error:
@@ -42,7 +49,7 @@ class Commits:
             self._forget(last)
 
     def _forget(self, definition: Object) -> None:
-        """Objects of a kind that is no more go with it."""
+        """Delete the objects of a kind whose CRD is deleted."""
         for version in custom_resources.rows(definition):
             for held in self._store.list(version.name):
                 self._store.delete(version.name, held.namespace, held.name)

@@ -1,6 +1,8 @@
-"""Bodies of built-in kinds, read as Kubernetes reads them: unknown fields dropped and told, other types refused, values brought into one form.
+"""Decodes objects of built-in kinds by their structures.
 
-What comes out is what the real API server would write: quantities in short, times in UTC, empty fields left out where its types say so.
+Unknown fields are dropped and reported, values of other types are rejected. The result is what the
+real API server would store: quantities in canonical form, times in UTC, empty fields left out where
+their type says so.
 """
 
 from __future__ import annotations
@@ -13,11 +15,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from jupyter_workspaces.common.quantities import QuantityError, canonical
+from jupyter_workspaces.kube.types import Object
 
 from . import structures
 from .structures import Field
-
-Object = dict[str, Any]
 
 _SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _BITS = {"int32": 31, "int64": 63}
@@ -50,11 +51,15 @@ _NEVER_EMPTY = ("quantity", "intOrString", "time", "microTime")
 
 
 class WrongType(ValueError):
-    """A field holds what its type cannot; the text names the field."""
+    """A value does not have the type of its field, which the message names."""
 
 
 def decode(structure: str, value: Any, path: str = "") -> tuple[Object, list[str]]:
-    """The value in its one form, and the paths of fields that the structure has not, in their order. Raises `WrongType`."""
+    """Return the normalized object, and the paths of unknown fields in their order.
+
+    Raises:
+        WrongType: if a value has the wrong type.
+    """
     unknown: list[str] = []
     return _structure(structure, value, path, unknown), unknown
 
@@ -189,8 +194,13 @@ def _text_or_number(value: Any, path: str) -> int | str:
     return value if isinstance(value, str) else _whole(31)(value, path)
 
 
-def _moment(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
-    """`digits`: so many it must have of a second's fraction."""
+def _time_reader(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
+    """Return a function that normalizes a time.
+
+    Args:
+        form: format of the result.
+        digits: digits that the fraction of a second must have; None for any.
+    """
 
     def read(value: Any, path: str) -> str:
         text = _text(value, path)
@@ -208,9 +218,8 @@ def _moment(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
             raise WrongType(
                 f"{path} is {text[:40]!r}, but must be a time such as 2006-01-02T15:04:05Z"
             ) from error
-        return moment.strftime(
-            form.replace("%Y", f"{moment.year:04}")
-        )  # `strftime` leaves out zeros
+        # `strftime` does not pad years with zeros.
+        return moment.strftime(form.replace("%Y", f"{moment.year:04}"))
 
     return read
 
@@ -223,7 +232,7 @@ def _items(value: Any, path: str) -> Any:
     return _value("[]string", value, path, [])
 
 
-moment = _moment("%Y-%m-%dT%H:%M:%SZ")
+normalize_time = _time_reader("%Y-%m-%dT%H:%M:%SZ")
 
 _BASIC: dict[str, Callable[[Any, str], Any]] = {
     **{
@@ -237,7 +246,7 @@ _BASIC: dict[str, Callable[[Any, str], Any]] = {
     },
     **{kind: _whole(bits) for kind, bits in _BITS.items()},
     **{"quantity": _quantity, "intOrString": _text_or_number},
-    **{"time": moment, "microTime": _moment("%Y-%m-%dT%H:%M:%S.%fZ", 6)},
+    **{"time": normalize_time, "microTime": _time_reader("%Y-%m-%dT%H:%M:%S.%fZ", 6)},
 }
 
 
@@ -250,5 +259,6 @@ def _wrong(path: str, value: Any, wanted: str) -> WrongType:
         type(None): "null",
     }
     return WrongType(
-        f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, but must be {wanted}"
+        f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, "
+        f"but must be {wanted}"
     )

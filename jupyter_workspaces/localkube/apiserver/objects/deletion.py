@@ -1,16 +1,17 @@
-"""How objects go: at once, or after their grace and finalizers; namespaces and CRDs when nothing is left in them.
+"""Deletion: immediate, or after grace period and finalizers.
 
-Source: Kubernetes docs, “Garbage Collection”, “Finalizers”.
+Namespaces and CRDs are deleted when nothing is left in them. Source: Kubernetes docs, "Garbage
+Collection", "Finalizers".
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions import definitions
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.bodies import fitting
@@ -19,10 +20,8 @@ from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
 from .checks import Checks
 from .commits import Commits
-from .known_fields import fit
+from .known_fields import normalize
 from .rows import Row
-
-Object = dict[str, Any]
 
 IMMORTAL = ("default", "kube-system")
 MODIFIED = (
@@ -33,25 +32,38 @@ _OF_PROPAGATION = {"Orphan": [ORPHAN], "Foreground": [FOREGROUND], "Background":
 
 
 class Deletion:
-    """Ends objects. Raises `Refusal`."""
+    """Deletes objects. Methods raise `Refusal` if the deletion is rejected."""
 
     def __init__(self, store: Store, checks: Checks, commits: Commits) -> None:
+        """Create it.
+
+        Args:
+            store: has the objects.
+            checks: admission of deletions.
+            commits: commits the result.
+        """
         self._store = store
         self._checks = checks
         self._commits = commits
 
     def delete(self, row: Row, stored: Stored, options: DeleteOptions) -> WriteResult:
-        """Remove an object, or begin to: finalizers and a pod's grace keep it for a while."""
+        """Delete an object, or mark it: finalizers and the grace period of a pod keep it."""
         before, obj = row.decode(stored), row.decode(stored)
         metadata, name = obj["metadata"], stored.name
         if options.uid is not None and options.uid != stored.uid:
-            why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})"
+            why = (
+                f"the UID in the precondition ({options.uid}) "
+                f"does not match the UID in record ({stored.uid})"
+            )
             raise status.conflict(_as_kind(row), name, why)
         if (
             options.resource_version is not None
             and options.resource_version != metadata["resourceVersion"]
         ):
-            why = "the ResourceVersion in the precondition does not match the ResourceVersion in record"
+            why = (
+                "the ResourceVersion in the precondition "
+                "does not match the ResourceVersion in record"
+            )
             raise status.conflict(_as_kind(row), name, why)
         if row.resource == catalog.NAMESPACES and name in IMMORTAL:
             raise status.forbidden(row.resource, name, "this namespace may not be deleted")
@@ -75,7 +87,7 @@ class Deletion:
         return WriteResult(obj, warnings)
 
     def _mark(self, row: Row, metadata: Object, grace: int) -> None:
-        """Say that it is being deleted and when it goes, in place; a grace that was given can only become shorter."""
+        """Set the deletion timestamp, in place; a grace period can only be shortened."""
         if not metadata.get("deletionTimestamp") and "generation" in metadata:
             metadata["generation"] += 1
         if not metadata.get("deletionTimestamp") or grace < metadata.get(
@@ -86,19 +98,22 @@ class Deletion:
                 metadata["deletionGracePeriodSeconds"] = grace
 
     def _begin(self, row: Row, obj: Object) -> bool:
-        """Whether something other than finalizers of its metadata keeps it; what has content says that it ends."""
+        """Return whether something other than metadata's finalizers keeps the object.
+
+        Namespaces and CRDs then show that they are terminating.
+        """
         if row.resource == catalog.NAMESPACES and (obj.get("spec") or {}).get("finalizers"):
             obj["status"] = (obj.get("status") or {}) | {"phase": "Terminating"}
             return True
         if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS and not obj["metadata"].get(
             "deletionTimestamp"
         ):
-            definitions.begin_to_end(obj)
+            definitions.start_termination(obj)
             return True
         return False
 
     def finished(self, row: Row, obj: Object, before: Object) -> bool:
-        """Whether a change took what kept an object that is being deleted."""
+        """Return whether a change removed the last obstacle to the object's deletion."""
         metadata = obj["metadata"]
         if not before["metadata"].get("deletionTimestamp") or metadata.get("finalizers"):
             return False
@@ -107,10 +122,10 @@ class Deletion:
         return not before["metadata"].get("deletionGracePeriodSeconds")
 
     def finalize_namespace(self, row: Row, stored: Stored, body: Object) -> WriteResult:
-        """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
+        """Replace `spec.finalizers` of a namespace; the last one removes the namespace."""
         obj = row.decode(stored)
         metadata = fitting(row, "", body)
-        fit(row, body)
+        normalize(row, body)
         if (
             metadata.get("resourceVersion", obj["metadata"]["resourceVersion"])
             != obj["metadata"]["resourceVersion"]
@@ -129,12 +144,12 @@ class Deletion:
 
 
 def _as_kind(row: Row) -> Resource:
-    """Preconditions are told of by the kind, not by the plural."""
+    """Return a resource for errors of preconditions, which name the kind instead of the plural."""
     return replace(row.resource, plural=row.resource.kind)
 
 
 def _set_finalizers(metadata: Object, propagation: str) -> None:
-    """What the garbage collector is to do before the object goes; an absent policy leaves what the object says itself."""
+    """Set the finalizers of the garbage collector for a propagation policy, in place."""
     kept = [held for held in metadata.get("finalizers") or () if held not in (ORPHAN, FOREGROUND)]
     kept += _OF_PROPAGATION[propagation]
     if kept:
@@ -143,8 +158,8 @@ def _set_finalizers(metadata: Object, propagation: str) -> None:
         metadata.pop("finalizers", None)
 
 
-def _grace(row: Row, obj: Object, asked: int | None) -> int:
-    """Only pods that a node has taken and that still run need time to go."""
+def _grace(row: Row, obj: Object, requested: int | None) -> int:
+    """Return the grace period; only pods that run on a node have one."""
     if row.resource != catalog.PODS:
         return 0
     if not (obj.get("spec") or {}).get("nodeName") or (obj.get("status") or {}).get("phase") in (
@@ -152,7 +167,9 @@ def _grace(row: Row, obj: Object, asked: int | None) -> int:
         "Failed",
     ):
         return 0
-    wanted: int = obj["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else asked
+    wanted: int = (
+        obj["spec"].get("terminationGracePeriodSeconds", 30) if requested is None else requested
+    )
     return wanted if wanted >= 0 else 1
 
 

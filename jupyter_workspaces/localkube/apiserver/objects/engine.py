@@ -1,6 +1,7 @@
-"""What can be done with objects of any row: create, read, change, delete. Knows no HTTP; every call is atomic on the event loop.
+"""Operations on objects of any kind: create, read, change, delete.
 
-Rules are those of the Kubernetes API conventions; each refusal is a `Refusal`.
+It knows no HTTP requests, and every call is atomic on the event loop. Rules are those of the
+Kubernetes API conventions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause, forbidden, invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions import custom_resources
 from jupyter_workspaces.localkube.apiserver.http import bodies, status
 from jupyter_workspaces.localkube.apiserver.http.options import (
@@ -36,8 +38,6 @@ from .fields.entries import without_times
 from .fields.managers import Conflicts, Mismatch
 from .rows import Registry, Row, built_in
 
-Object = dict[str, Any]
-
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = (
     "uid",
@@ -50,9 +50,15 @@ _SERVER_FIELDS = (
 
 
 class Engine:
-    """All objects of all rows, and what may be done with them."""
+    """The objects of all kinds, and the operations on them."""
 
     def __init__(self, store: Store, admission: Admission | None = None) -> None:
+        """Create an engine over a store.
+
+        Args:
+            store: the objects.
+            admission: reviews each write.
+        """
         self.store = store
         self.registry = Registry(built_in())
         self._checks = Checks(store, self.registry, admission)
@@ -65,6 +71,11 @@ class Engine:
     # Reading
 
     def get(self, row: Row, namespace: str, name: str) -> Stored:
+        """Return a stored object.
+
+        Raises:
+            Refusal: 404 if it does not exist.
+        """
         stored = self.store.get(row.name, namespace, name)
         if stored is None:
             raise status.not_found(row.resource, name)
@@ -75,17 +86,21 @@ class Engine:
     def create(
         self, row: Row, namespace: str, body: Object, options: WriteOptions = WRITE
     ) -> WriteResult:
-        """Raises `Refusal`: 400 for what does not fit the path, 404/403 for the namespace, 409 for a name that is taken, 422 for what is invalid."""
+        """Create an object.
+
+        Raises:
+            Refusal: 400 if it does not fit the path, 403 or 404 for the namespace, 409 if the name
+                exists, 422 if it is invalid.
+        """
         metadata = bodies.read(row, namespace, body)
         called = metadata.get("name") or metadata.get("generateName") or ""
-        self._checks.open_kind(row, called)
+        self._checks.check_kind(row, called)
         if row.resource.namespaced:
-            self._checks.open_namespace(row, namespace, called)
+            self._checks.check_namespace(row, namespace, called)
         self._name(row, namespace, metadata)
         for field in _SERVER_FIELDS:
-            if (
-                field != "generation" or row.custom
-            ):  # built-in kinds that do not count their generations keep what they are told
+            # Built-in kinds without generations keep the one in the body.
+            if field != "generation" or row.custom:
                 metadata.pop(field, None)
         if metadata.pop("resourceVersion", None):
             raise Refusal(
@@ -107,22 +122,28 @@ class Engine:
         subresource: str | None = None,
         options: WriteOptions = WRITE,
     ) -> WriteResult:
-        """Replace an object, or only its status. Raises `Refusal`, 409 when a given resourceVersion or uid no longer holds."""
+        """Replace an object, or its status only.
+
+        Raises:
+            Refusal: as for `create`, and 409 if resourceVersion or uid do not match.
+        """
         metadata = bodies.read(row, namespace, body)
         if not metadata.get("name"):
             raise status.bad_request(
-                f"the name of the object (based on the URL as {name}) must be provided in its metadata"
+                f"the name of the object (based on the URL as {name}) "
+                "must be provided in its metadata"
             )
         if metadata["name"] != name:
             raise status.bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({metadata['name']}) "
+                f"does not match the name on the URL ({name})"
             )
         stored = self.get(row, namespace, name)
         version = metadata.get("resourceVersion")
         if not version and not row.strategy.unconditional_update:
-            told = replace(row.resource, kind=row.resource.plural)
+            by_plural = replace(row.resource, kind=row.resource.plural)
             raise status.invalid(
-                told,
+                by_plural,
                 name,
                 [invalid("metadata.resourceVersion", 0, "must be specified for an update")],
             )
@@ -137,7 +158,11 @@ class Engine:
         subresource: str | None = None,
         options: WriteOptions = WRITE,
     ) -> WriteResult:
-        """Change the current object by a function of it. Raises `Refusal`."""
+        """Change an object by a function of its current state.
+
+        Raises:
+            Refusal: as for `update`.
+        """
         stored = self.get(row, namespace, name)
         body = bodies.patched(row, stored, change(row.decode(stored)))
         return self._replace(row, stored, body, subresource, options)
@@ -151,7 +176,11 @@ class Engine:
         subresource: str | None = None,
         options: WriteOptions = WRITE,
     ) -> WriteResult:
-        """Server-side apply by `options.manager`; what is not there is created. Raises `Refusal`, 409 where others manage what is to change."""
+        """Apply a configuration server-side, as the manager in `options`. Creates missing objects.
+
+        Raises:
+            Refusal: as for `update`, and 409 if fields have other managers.
+        """
         config = bodies.applied(row, namespace, name, config)
         stored = self.store.get(row.name, namespace, name)
         if stored is None and subresource is not None:
@@ -177,30 +206,41 @@ class Engine:
         if stored is not None:
             return self._replace(row, stored, body, subresource, options, applied=True)
         if uid := body["metadata"].pop("uid", None):
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            why = (
+                f"uid mismatch: the provided object specified uid {uid}, "
+                "and no existing object was found"
+            )
             raise status.conflict(row.resource, name, why)
-        self._checks.open_kind(row, name)
+        self._checks.check_kind(row, name)
         if row.resource.namespaced:
-            self._checks.open_namespace(row, namespace, name)
+            self._checks.check_namespace(row, namespace, name)
         warnings = self._checks.default(row, body, options)
         return self._make(row, namespace, body, options, warnings)
 
     def delete(
         self, row: Row, namespace: str, name: str, options: DeleteOptions = DELETE
     ) -> WriteResult:
-        """Remove an object, or begin to: finalizers and a pod's grace keep it for a while. Raises `Refusal`."""
+        """Delete an object, or mark it: finalizers and the grace period of a pod keep it.
+
+        Raises:
+            Refusal: if the deletion is rejected.
+        """
         return self._deletion.delete(row, self.get(row, namespace, name), options)
 
     def finalize_namespace(self, name: str, body: Object) -> WriteResult:
-        """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
+        """Replace `spec.finalizers` of a namespace; the last one removes the namespace.
+
+        Raises:
+            Refusal: if the write is rejected.
+        """
         row = self.registry.of(catalog.NAMESPACES)
         assert row is not None
         return self._deletion.finalize_namespace(row, self.get(row, "", name), body)
 
-    # The parts of a write
+    # Steps of a write
 
     def _name(self, row: Row, namespace: str, metadata: Object) -> None:
-        """Make a name where only its beginning is given."""
+        """Generate a name if only its prefix is given."""
         if (
             not metadata.get("name")
             and isinstance(base := metadata.get("generateName"), str)
@@ -221,7 +261,7 @@ class Engine:
     def _make(
         self, row: Row, namespace: str, body: Object, options: WriteOptions, warnings: list[str]
     ) -> WriteResult:
-        """Store a new object whose fields are defaulted and managed."""
+        """Store a new object with defaults and managed fields."""
         metadata, name = body["metadata"], body["metadata"]["name"]
         if row.resource.namespaced:
             metadata["namespace"] = namespace
@@ -249,7 +289,7 @@ class Engine:
         *,
         applied: bool = False,
     ) -> WriteResult:
-        """Store a new version of an object. `applied`: its managed fields are settled."""
+        """Store a new version of an object. `applied`: its managed fields are already set."""
         old = row.decode(stored)
         metadata, before = body["metadata"], old["metadata"]
         self._same_object(row, metadata, before)
@@ -285,7 +325,10 @@ class Engine:
         metadata = body["metadata"]
         added = set(metadata.get("finalizers") or ()) - set(before.get("finalizers") or ())
         if before.get("deletionTimestamp") and added:
-            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+            detail = (
+                "no new finalizers can be added if the object is being deleted, "
+                f"found new finalizers {sorted(added)}"
+            )
             raise status.invalid(
                 row.resource, stored.name, [forbidden("metadata.finalizers", detail)]
             )
@@ -305,7 +348,11 @@ class Engine:
         return WriteResult(body, warnings)
 
     def _same_object(self, row: Row, metadata: Object, before: Object) -> None:
-        """409 for a body that speaks of another object, or of another version of it."""
+        """Require that the body has the uid and resource version of the object.
+
+        Raises:
+            Refusal: 409 otherwise.
+        """
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             why = f"the UID {metadata['uid']} does not match the UID in record ({before['uid']})"
             raise status.conflict(row.resource, before["name"], why)
@@ -317,7 +364,7 @@ class Engine:
 
 
 def _time(subresource: str | None) -> str | None:
-    """Since when a manager manages what it writes now; of `/scale` nobody is told."""
+    """Return the time of a manager's entry; None for writes to `/scale`, which have none."""
     return None if subresource == "scale" else now()
 
 
@@ -328,7 +375,7 @@ def _content(row: Row, obj: Object) -> Object:
 
 
 def _same(one: Object, other: Object) -> bool:
-    """As JSON: Python takes true for 1, JSON does not."""
+    """Compare as JSON, where `true` and 1 differ."""
     return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(
         other, order="sorted"
     )

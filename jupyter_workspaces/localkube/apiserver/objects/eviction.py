@@ -1,24 +1,22 @@
-"""`pods/NAME/eviction`: a pod goes with its grace, and says why. There are no disruption budgets here, so none is asked.
+"""The subresource `pods/NAME/eviction`: deletes a pod with its grace period, and records why.
 
-Source: Kubernetes docs, “API-initiated Eviction”.
+There are no disruption budgets in this cluster. Source: Kubernetes docs, "API-initiated Eviction".
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import request_options, requests, status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions, now
 
 from .engine import Engine
 from .rows import Row
-
-Object = dict[str, Any]
 
 EVICTION = Resource("policy", "v1", "evictions", "Eviction")
 _VERSIONS = (EVICTION.api_version, "policy/v1beta1")
@@ -34,7 +32,11 @@ _CONDITION = {
 async def evict(
     request: web.Request, engine: Engine, row: Row, namespace: str, name: str
 ) -> Object:
-    """The Status that says it is done. Raises `Refusal` 400, 404, 409, 422."""
+    """Evict a pod. Return a Status.
+
+    Raises:
+        Refusal: 400, 404, 409, 422.
+    """
     write = request_options.write_options(request)
     body = await requests.read_body(await request.read(), request.headers.get("Content-Type"))
     given = _options(body, namespace, name)
@@ -44,7 +46,7 @@ async def evict(
     engine.delete(row, namespace, name, replace(options, dry_run=True))
     if not options.dry_run:
         engine.patch(row, namespace, name, _with_condition, "status", _UNMANAGED)
-        # It was the one that was meant; by now it has another revision.
+        # The precondition was checked above; the status update changed the revision.
         engine.delete(row, namespace, name, replace(options, resource_version=None))
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
@@ -53,7 +55,8 @@ def _options(body: Object, namespace: str, name: str) -> Object:
     kind, version = body.get("kind", EVICTION.kind), body.get("apiVersion", _VERSIONS[0])
     if kind != EVICTION.kind or version not in _VERSIONS:
         raise status.bad_request(
-            f'{kind} in version "{version}" cannot be handled as a Eviction: it must be {_VERSIONS[0]}, Kind=Eviction'
+            f'{kind} in version "{version}" cannot be handled as a Eviction: '
+            f"it must be {_VERSIONS[0]}, Kind=Eviction"
         )
     metadata, given = body.get("metadata") or {}, body.get("deleteOptions") or {}
     if not isinstance(metadata, dict) or not isinstance(given, dict):

@@ -1,23 +1,25 @@
-"""What a body says of fields that its kind has not, and of types: built-in kinds by their structures, custom ones by their schema.
+"""Normalizes bodies: built-in kinds by their structures, custom ones by their schema.
 
-Source: Kubernetes docs, “API concepts”, Field validation.
+Fields that the kind does not have are dropped and reported. Source: Kubernetes docs, "API
+concepts", Field validation.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
 from . import structures
 from .decoding import WrongType, decode
 from .rows import Row
 
-Object = dict[str, Any]
 
+def normalize(row: Row, obj: Object) -> list[str]:
+    """Normalize an object in place. Return the paths of dropped fields.
 
-def fit(row: Row, obj: Object) -> list[str]:
-    """Bring a body into the form that its kind is written in, in place; the paths of fields that were dropped. Raises `Refusal` 400."""
+    Raises:
+        Refusal: 400 for a value of the wrong type.
+    """
     found, unknown = _decoded(row, obj)
     obj.clear()
     obj.update(found)
@@ -25,7 +27,11 @@ def fit(row: Row, obj: Object) -> list[str]:
 
 
 def check_types(row: Row, obj: Object) -> None:
-    """Raises `Refusal` 400 for a field that holds what it cannot."""
+    """Check the types of all fields.
+
+    Raises:
+        Refusal: 400 for a value of the wrong type.
+    """
     _decoded(row, obj)
 
 
@@ -44,6 +50,7 @@ def _decoded(row: Row, obj: Object) -> tuple[Object, list[str]]:
 
 
 def unreadable(row: Row, why: str) -> Refusal:
+    """Return 400 for an object that is not of its kind."""
     kind = row.resource.kind
     return bad_request(
         f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {why}'

@@ -1,4 +1,4 @@
-"""Metadata that everything relies on: its types, and what labels and annotations may be called."""
+"""Checks of metadata: types, names, labels, annotations, finalizers and owner references."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid, too_long
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 
-from . import decoding, names
-
-Object = dict[str, Any]
+from . import decoding, name_rules
 
 _OWNER = ("apiVersion", "kind", "name", "uid")
 _MOST_ANNOTATIONS = 256 * 1024
 
 
 def check_types(metadata: Object) -> None:
-    """Check the types of metadata that everything relies on, and make empty text of null as Go does.
+    """Check the types of metadata, and replace null by empty text as Go does.
 
-    Raises `Refusal` 400.
+    Raises:
+        Refusal: 400 for a value of the wrong type.
     """
     _fill_nulls(metadata)
     for field in ("name", "generateName", "namespace", "uid", "resourceVersion"):
@@ -42,15 +42,13 @@ def check_types(metadata: Object) -> None:
     if owners is None or owners == []:
         metadata.pop("ownerReferences", None)
     elif not isinstance(owners, list) or not all(
-        isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners
+        isinstance(owner, dict) and all(map(_is_text, _owner_texts(owner))) for owner in owners
     ):
-        raise status.bad_request(
-            "metadata.ownerReferences must be a list of objects that name their owners by texts"
-        )
+        raise status.bad_request("metadata.ownerReferences must be a list of owner references")
 
 
 def _fill_nulls(metadata: Object) -> None:
-    """Go's `encoding/json` reads null in a map or list of strings as the empty string."""
+    """Replace null in a map or list of strings by the empty string, as `encoding/json` does."""
     for field in ("labels", "annotations"):
         if isinstance(held := metadata.get(field), dict) and None in held.values():
             metadata[field] = {key: "" if value is None else value for key, value in held.items()}
@@ -60,12 +58,12 @@ def _fill_nulls(metadata: Object) -> None:
 
 def _check_time(value: Any) -> None:
     try:
-        decoding.moment(value, "metadata.creationTimestamp")
+        decoding.normalize_time(value, "metadata.creationTimestamp")
     except decoding.WrongType as error:
         raise status.bad_request(str(error)) from error
 
 
-def _told(owner: Object) -> Iterator[Any]:
+def _owner_texts(owner: Object) -> Iterator[Any]:
     return (owner.get(field) or "" for field in _OWNER)
 
 
@@ -78,16 +76,26 @@ def check_metadata(
     name_problem: Callable[[str], str | None] | None,
     finalizers_have_domains: bool,
 ) -> Iterator[Cause]:
-    """What is wrong with it; of names and finalizers only where an object is made, which is when `name_problem` is given."""
+    """Yield what is invalid in metadata.
+
+    Args:
+        metadata: the metadata.
+        name_problem: checks the name of a new object; None for an update, where name and finalizers
+            are not checked.
+        finalizers_have_domains: whether finalizers need a domain.
+    """
     if name_problem is not None:
         yield from _check_name(metadata, name_problem)
         for index, name in enumerate(metadata.get("finalizers") or ()):
-            if problem := names.qualified(name):
+            if problem := name_rules.qualified(name):
                 yield invalid("metadata.finalizers", name, problem)
-            if finalizers_have_domains and (problem := names.finalizer(name)):
+            if finalizers_have_domains and (problem := name_rules.finalizer(name)):
                 yield invalid(f"metadata.finalizers[{index}]", name, problem)
     for key, value in (metadata.get("labels") or {}).items():
-        for text, problem in ((key, names.qualified(key)), (value, names.label_value(value))):
+        for text, problem in (
+            (key, name_rules.qualified(key)),
+            (value, name_rules.label_value(value)),
+        ):
             if problem:
                 yield invalid("metadata.labels", text, problem)
     yield from check_annotations(metadata, "metadata.annotations")
@@ -96,18 +104,18 @@ def check_metadata(
 
 def _check_name(metadata: Object, problem: Callable[[str], str | None]) -> Iterator[Cause]:
     base = metadata.get("generateName") or ""
-    if base and (
-        found := problem(base[:-1] + "x" if base.endswith("-") else base)
-    ):  # it is only a beginning
+    # A prefix may end with "-", which a name may not.
+    if base and (found := problem(base[:-1] + "x" if base.endswith("-") else base)):
         yield invalid("metadata.generateName", base, found)
     if found := problem(metadata["name"]):
         yield invalid("metadata.name", metadata["name"], found)
 
 
 def check_annotations(metadata: Object, path: str) -> Iterator[Cause]:
+    """Yield what is invalid in annotations."""
     annotations = metadata.get("annotations") or {}
     for key in annotations:
-        if problem := names.qualified(key.lower()):
+        if problem := name_rules.qualified(key.lower()):
             yield invalid(path, key, problem)
     if (
         sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())

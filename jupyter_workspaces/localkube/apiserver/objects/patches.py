@@ -1,4 +1,4 @@
-"""Media types of patches; merge patches (RFC 7386) and JSON patches (RFC 6902)."""
+"""Merge patches (RFC 7386), JSON patches (RFC 6902), and the media types of all patches."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ APPLY = "application/apply-patch+yaml"
 
 
 def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
-    """RFC 6902. The target is changed. Raises `Refusal` 400 for what is no patch, 413 for too large a one, 422 for one that does not fit."""
+    """Apply a JSON patch; the target is changed.
+
+    Raises:
+        Refusal: 400 if it is malformed, 413 if it is too large, 422 if it cannot be applied.
+    """
     if not isinstance(operations, list) or not all(isinstance(one, dict) for one in operations):
         raise bad_request("a JSON patch is a list of operations, each with op and path (RFC 6902)")
     try:
         patched = json_patch.apply(target, operations, replaces_absent=True)
     except json_patch.TooManyOperations as error:
         raise entity_too_large(
-            f"The allowed maximum operations in a JSON patch is {json_patch.OPERATIONS}, got {error.count}"
+            "The allowed maximum operations in a JSON patch is "
+            f"{json_patch.OPERATIONS}, got {error.count}"
         ) from error
     except TooLarge as error:
         raise entity_too_large(str(error)) from error
@@ -37,5 +42,5 @@ def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
         text = f"the server rejected our request due to an error in our request: {error}"
         raise Refusal(422, "Invalid", text, details={}) from error
     if not isinstance(patched, dict):
-        raise bad_request("the patch leaves no object")
+        raise bad_request("the result of the patch must be an object")
     return patched

@@ -1,16 +1,16 @@
-"""The table of resources that the API serves. A kind is a row; a stored CRD becomes one more."""
+"""The table of kinds that the API serves: one row for each kind; a stored CRD adds its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
 from jupyter_workspaces.kube import catalog, selectors
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions.definitions import DefinitionStrategy
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
 from jupyter_workspaces.localkube.apiserver.tables import columns, pod_columns
@@ -22,17 +22,22 @@ from .fields.managers import FieldManager
 from .fields.sets import Fields
 from .strategies import Strategy
 
-Object = dict[str, Any]
 READ_WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 CREATE_ONLY = ("create",)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Where an object says how many it wants and how many there are; `selector` gives, as text, by which labels they are known."""
+    """Where an object has its numbers of replicas.
 
-    wanted: tuple[str, ...]
-    there: tuple[str, ...]
+    Attributes:
+        spec_path: path of the wanted number.
+        status_path: path of the current number.
+        selector: returns the label selector of the replicas as text.
+    """
+
+    spec_path: tuple[str, ...]
+    status_path: tuple[str, ...]
     selector: Callable[[Object], str]
 
 
@@ -50,15 +55,15 @@ class Row:
     scaling: Scaling | None = None
     custom: bool = False
     ending: bool = False
-    """Its definition is being deleted: no more objects are made."""
+    """Whether its CRD is being deleted, so that no objects can be created."""
     schema: Object | None = None
-    """Of a CRD's version: its structural schema."""
+    """Structural schema of a CRD's version."""
     stored_version: str | None = None
-    """Of a CRD with several versions: the one that its objects are written in. None: there is only this one."""
+    """Version in which a CRD with several versions stores objects; None if there is only one."""
 
     @property
     def name(self) -> str:
-        """As stored and as admins write it: `workspaces.kubeflow.org`."""
+        """Name of the resource in the store and in CRDs, such as `workspaces.kubeflow.org`."""
         return (
             f"{self.resource.plural}.{self.resource.group}"
             if self.resource.group
@@ -67,11 +72,12 @@ class Row:
 
     @property
     def singular(self) -> str:
+        """Singular name, in lower case."""
         return self.resource.kind.lower()
 
     @cached_property
     def fields(self) -> FieldManager:
-        """Who manages which of an object's fields."""
+        """Managed fields of objects of the kind."""
         if self.schema is not None:
             type_ = types.custom(self.schema)
         else:
@@ -85,21 +91,27 @@ class Row:
 
     @property
     def has_status(self) -> bool:
+        """Whether the kind has the status subresource."""
         return "status" in self.subresources
 
     def decode(self, stored: Stored) -> Object:
-        """The object in this row's version (conversion strategy `None`: only `apiVersion` differs); the caller's to change."""
+        """Return an object in this version; the caller may change it.
+
+        Versions differ in `apiVersion` only (conversion strategy None).
+        """
         obj = stored.decode()
         if self.stored_version is not None:
             obj["apiVersion"] = self.resource.api_version
         return obj
 
     def body(self, stored: Stored) -> bytes:
+        """Return the encoded object in this version."""
         return (
             stored.body if self.stored_version is None else msgspec.json.encode(self.decode(stored))
         )
 
     def to_store(self, obj: Object) -> Object:
+        """Return an object in the version that is stored."""
         version = (
             self.resource.api_version
             if self.stored_version is None
@@ -117,7 +129,7 @@ class Row:
         )
 
     def item(self, stored: Stored) -> bytes:
-        """As it stands in a list: objects of built-in kinds do not repeat what they are."""
+        """Return the encoded object as in a list, where built-in kinds omit kind and apiVersion."""
         body = self.body(stored)
         return (
             body
@@ -127,7 +139,7 @@ class Row:
 
 
 def _resets(row: Row) -> dict[str, Fields]:
-    """By subresource: fields that a write through it leaves as they are, so that nobody manages them by it."""
+    """Return the fields, by subresource, that a write does not change or manage."""
     kept: list[tuple[str, ...]] = [("spec",)]
     if row.custom:
         kept.append(("metadata",))
@@ -140,6 +152,7 @@ class Registry:
     """All rows by group, version and plural. CRDs add and remove theirs while the server runs."""
 
     def __init__(self, rows: Iterator[Row] | tuple[Row, ...]) -> None:
+        """Create it with the rows of built-in kinds."""
         self._rows = {self._key(row): row for row in rows}
 
     @staticmethod
@@ -147,26 +160,31 @@ class Registry:
         return (row.resource.group, row.resource.version, row.resource.plural)
 
     def add(self, row: Row) -> None:
+        """Add a row, or replace the one of the same resource."""
         self._rows[self._key(row)] = row
 
     def remove(self, group: str, plural: str) -> None:
-        """All versions of a CRD's kind."""
+        """Remove all versions of a resource."""
         for key in [key for key in self._rows if key[0] == group and key[2] == plural]:
             del self._rows[key]
 
     def get(self, group: str, version: str, plural: str) -> Row | None:
+        """Return a row, or None."""
         return self._rows.get((group, version, plural))
 
     def is_built_in(self, group: str, plural: str) -> bool:
+        """Return whether a built-in kind has this group and plural."""
         return any(
             not row.custom and key[0] == group and key[2] == plural
             for key, row in self._rows.items()
         )
 
     def of(self, resource: Resource) -> Row | None:
+        """Return the row of a resource, or None."""
         return self._rows.get((resource.group, resource.version, resource.plural))
 
     def by_kind(self, api_version: str, kind: str) -> Row | None:
+        """Return the row of a kind, or None."""
         return next(
             (
                 row
@@ -177,7 +195,7 @@ class Registry:
         )
 
     def group_versions(self) -> dict[str, list[str]]:
-        """Versions by group, in the order of the table; the core group is empty."""
+        """Return the versions by group, in the order of the table; the core group is empty."""
         found: dict[str, list[str]] = {}
         for group, version, _ in self._rows:
             if version not in found.setdefault(group, []):
@@ -185,14 +203,16 @@ class Registry:
         return found
 
     def of_version(self, group: str, version: str) -> list[Row]:
+        """Return the rows of a group and version."""
         return [row for key, row in self._rows.items() if key[:2] == (group, version)]
 
     def __iter__(self) -> Iterator[Row]:
+        """Yield all rows, unaffected by changes in between."""
         return iter(list(self._rows.values()))
 
 
 def built_in() -> tuple[Row, ...]:
-    """Every kind that Kubernetes itself brings and that a workspace user, our controllers or the node need."""
+    """Return the kinds of Kubernetes that workspaces, our controllers or the node need."""
     return (
         Row(
             catalog.NAMESPACES,

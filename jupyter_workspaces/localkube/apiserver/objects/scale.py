@@ -1,4 +1,4 @@
-"""`/scale`: how many there are to be, as one small document of the same form for every kind that can be scaled."""
+"""The subresource `/scale`: the number of replicas, in the same form for every kind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions, WriteResult
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
@@ -15,28 +16,31 @@ from jupyter_workspaces.localkube.apiserver.tables.columns import at
 from .engine import Engine
 from .rows import Row, Scaling
 
-Object = dict[str, Any]
-
 SCALE = Resource("autoscaling", "v1", "scales", "Scale")
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 def read(row: Row, stored: Stored) -> Object:
-    """Raises `Refusal` 500 for a custom object that does not say how many it wants."""
+    """Return the Scale of an object.
+
+    Raises:
+        Refusal: 500 if a custom object has no number of replicas.
+    """
     obj = row.decode(stored)
     scaling = _scaling(row)
-    if row.custom and at(*scaling.wanted)(obj) is None:
+    if row.custom and at(*scaling.spec_path)(obj) is None:
         raise Refusal(
             500,
             "InternalError",
-            f"Internal error occurred: the field .{'.'.join(scaling.wanted)} does not exist",
+            f"Internal error occurred: the field .{'.'.join(scaling.spec_path)} does not exist",
         )
     return document(row, obj)
 
 
 def document(row: Row, obj: Object) -> Object:
+    """Return the Scale of a decoded object."""
     scaling = _scaling(row)
-    wanted, selector = at(*scaling.wanted)(obj), scaling.selector(obj)
+    wanted, selector = at(*scaling.spec_path)(obj), scaling.selector(obj)
     return {
         "kind": SCALE.kind,
         "apiVersion": SCALE.api_version,
@@ -45,7 +49,7 @@ def document(row: Row, obj: Object) -> Object:
         },
         "spec": {"replicas": wanted} if wanted else {},
         "status": {
-            "replicas": at(*scaling.there)(obj) or 0,
+            "replicas": at(*scaling.status_path)(obj) or 0,
             **({"selector": selector} if selector else {}),
         },
     }
@@ -54,28 +58,35 @@ def document(row: Row, obj: Object) -> Object:
 def replace(
     engine: Engine, row: Row, namespace: str, name: str, body: Object, options: WriteOptions
 ) -> WriteResult:
-    """Set how many there are to be, by a Scale that is put or that a patch has made. Raises `Refusal`."""
+    """Set the number of replicas from a Scale.
+
+    Raises:
+        Refusal: if the write is rejected.
+    """
     metadata = _fitting(body, name)
     replicas = _replicas(body, name)
     if row.custom:
-        options = WriteOptions(
-            options.dry_run, options.field_validation, manager=None
-        )  # as on a real cluster: nobody manages it
+        # As on a real cluster, the field gets no manager.
+        options = WriteOptions(options.dry_run, options.field_validation, manager=None)
 
     def change(obj: Object) -> Object:
-        _set(obj, _scaling(row).wanted, replicas)
+        _set(obj, _scaling(row).spec_path, replicas)
         obj["metadata"] |= {
             field: metadata[field] for field in ("uid", "resourceVersion") if metadata.get(field)
         }
         return obj
 
-    return _told(row, engine.patch(row, namespace, name, change, "scale", options))
+    return _as_scale(row, engine.patch(row, namespace, name, change, "scale", options))
 
 
 def apply(
     engine: Engine, row: Row, namespace: str, name: str, config: Any, options: WriteOptions
 ) -> WriteResult:
-    """Server-side apply of a Scale: the number is managed as the object's own field. Raises `Refusal`."""
+    """Apply a Scale server-side; the field of the object gets the manager.
+
+    Raises:
+        Refusal: if the write is rejected.
+    """
     if row.custom:
         raise Refusal(
             500, "", f"a Scale of {row.resource.kind} cannot be applied; patch it instead"
@@ -84,7 +95,9 @@ def apply(
         SCALE.api_version,
         SCALE.kind,
     ):
-        raise status.bad_request(f"what is applied must be a {SCALE.kind} of {SCALE.api_version}")
+        raise status.bad_request(
+            f"the applied configuration must be a {SCALE.kind} of {SCALE.api_version}"
+        )
     metadata = _fitting(config, name)
     _replicas(config, name)
     parent: Object = {
@@ -93,11 +106,11 @@ def apply(
         "metadata": metadata,
     }
     if (config.get("spec") or {}).get("replicas") is not None:
-        _set(parent, _scaling(row).wanted, config["spec"]["replicas"])
-    return _told(row, engine.apply(row, namespace, name, parent, "scale", options))
+        _set(parent, _scaling(row).spec_path, config["spec"]["replicas"])
+    return _as_scale(row, engine.apply(row, namespace, name, parent, "scale", options))
 
 
-def _told(row: Row, outcome: WriteResult) -> WriteResult:
+def _as_scale(row: Row, outcome: WriteResult) -> WriteResult:
     outcome.object = document(row, outcome.object)
     return outcome
 
@@ -113,7 +126,8 @@ def _fitting(body: Object, name: str) -> Object:
         raise status.bad_request("metadata must be an object")
     if metadata.get("name", name) != name:
         raise status.bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            f"the name of the object ({metadata['name']}) "
+            f"does not match the name on the URL ({name})"
         )
     return {field: value for field, value in metadata.items() if field in _METADATA} | {
         "name": name

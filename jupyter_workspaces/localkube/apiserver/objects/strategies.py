@@ -1,21 +1,29 @@
-"""The rules that hold for objects of any kind; those of built-in kinds are in `kinds/`, those of custom ones in `custom.py`."""
+"""Strategies: the rules of a kind. This is the base class with the rules of every kind.
+
+Those of built-in kinds are in `kinds/`, those of custom resources in `definitions/`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 
-from .names import subdomain
-
-Object = dict[str, Any]
+from .name_rules import subdomain
 
 
 class Strategy:
-    """The rules that hold for any object; kinds differ by what they override.
+    """Rules of a kind; subclasses override what differs.
 
-    `read`, `default`, `prepare` and `complete` change the object in place, on create and update alike: what a client may leave out is its writer's as if it
-    had been said, what the server sets is nobody's. `check` gives causes. `old` is None on create.
+    `read`, `default`, `prepare` and `complete` change the object in place, on create and update
+    alike. Fields that `default` sets belong to the manager who writes the object; those that the
+    other methods set have no manager.
+
+    Attributes:
+        has_generation: whether writes of the content increment `metadata.generation`.
+        returns_deleted: whether a deletion returns the object instead of a Status.
+        unconditional_update: whether an update may lack the resource version.
+        status_at_creation: whether a new object keeps its status.
+        finalizers_have_domains: whether finalizers need a domain.
     """
 
     has_generation = False
@@ -25,27 +33,29 @@ class Strategy:
     finalizers_have_domains = True
 
     def name_problem(self, name: str) -> str | None:
+        """Return why a name is invalid, or None."""
         return subdomain(name)
 
     def read(self, obj: Object) -> None:
-        """What a client sent, as it is meant. What it applies is read otherwise."""
+        """Normalize what a client sent, except for a server-side apply."""
 
     def default(self, obj: Object) -> None:
-        """Fill in what a client may leave out."""
+        """Fill in defaults."""
 
     def prepare(self, obj: Object, old: Object | None) -> None:
-        """Set what only the server may."""
+        """Set fields that only the server may set. `old` is None for a new object."""
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid. `old` is None for a new object."""
         return []
 
     def complete(self, obj: Object) -> None:
-        """Give what is valid what only the server can give."""
+        """Set fields of a valid object that only the server can determine."""
 
     def unknown_fields(self, obj: Object) -> list[str]:
-        """Paths of fields that a custom kind's schema has not."""
+        """Return the paths of fields that the schema of a custom kind does not have."""
         return []
 
     def warnings(self, obj: Object, old: Object | None) -> list[str]:
-        """What to tell who writes a valid object."""
+        """Return warnings about a valid object."""
         return []

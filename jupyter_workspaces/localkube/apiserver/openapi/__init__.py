@@ -1,1 +1,1 @@
-"""Discovery and OpenAPI documents."""
+"""Discovery and OpenAPI: how the server describes its API."""

@@ -1,17 +1,15 @@
-"""What the server says of itself: versions, groups, resources; the old form and the aggregated one (KEP-3352)."""
+"""Discovery: version, groups and resources, as single documents and aggregated (KEP-3352)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import platform
-from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
-
-Object = dict[str, Any]
 
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
@@ -19,7 +17,7 @@ GIT_VERSION = "v1.36.0"
 """Version of the Kubernetes API that is served."""
 
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
-"""What a custom kind can, in the order in which Kubernetes says it."""
+"""Verbs of custom resources, in the order of Kubernetes."""
 
 _VERBS = {
     "scale": ["get", "patch", "update"],
@@ -39,7 +37,7 @@ _KINDS = {
     "scale": ("autoscaling", "v1", "Scale"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
-"""Subresources that are of another kind than what they belong to: group, version, kind."""
+"""Subresources of another kind than their resource: group, version, kind."""
 
 
 def version(git_version: str) -> Object:
@@ -67,7 +65,7 @@ def version(git_version: str) -> Object:
 
 
 def api_versions(address: str) -> Object:
-    """`/api`."""
+    """Return `/api`."""
     return {
         "kind": "APIVersions",
         "versions": ["v1"],
@@ -76,7 +74,7 @@ def api_versions(address: str) -> Object:
 
 
 def group_list(registry: Registry) -> Object:
-    """`/apis`."""
+    """Return `/apis`."""
     groups = [
         {"name": name, **_versions(registry, name)} for name in registry.group_versions() if name
     ]
@@ -84,7 +82,7 @@ def group_list(registry: Registry) -> Object:
 
 
 def group(registry: Registry, name: str) -> Object:
-    """`/apis/{group}`."""
+    """Return `/apis/GROUP`."""
     return {"kind": "APIGroup", "apiVersion": "v1", "name": name, **_versions(registry, name)}
 
 
@@ -97,7 +95,7 @@ def _versions(registry: Registry, name: str) -> Object:
 
 
 def resource_list(registry: Registry, group_name: str, version: str) -> Object:
-    """`/api/v1`, `/apis/{group}/{version}`."""
+    """Return `/api/v1` or `/apis/GROUP/VERSION`."""
     resources: list[Object] = []
     for row in registry.of_version(group_name, version):
         entry = {
@@ -135,7 +133,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
 
 
 def _other_kind(row: Row, subresource: str) -> Object:
-    """The kind of a subresource, with group and version where they are not those of its list."""
+    """Return the kind of a subresource; with group and version if they differ."""
     found = _KINDS.get(subresource)
     if found is None:
         return {"kind": row.resource.kind}
@@ -145,7 +143,7 @@ def _other_kind(row: Row, subresource: str) -> Object:
 
 
 def _storage_hash(row: Row) -> str:
-    """Tells clients that the stored version changed; what it is made of is the server's own business."""
+    """Return a hash that changes with the stored version."""
     kind = f"{row.resource.group}/{row.stored_version or row.resource.version}/{row.resource.kind}"
     return base64.b64encode(hashlib.sha256(kind.encode()).digest()[:8]).decode()
 
@@ -155,7 +153,13 @@ def _verbs(row: Row) -> list[str]:
 
 
 def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
-    """All groups (or the core one) in one document. `api_version` is `v2` or `v2beta1`."""
+    """Return all groups, or the core one, in one document.
+
+    Args:
+        registry: kinds of the API.
+        core: whether to return the core group.
+        api_version: `v2` or `v2beta1`.
+    """
     items = []
     for name, versions in registry.group_versions().items():
         if (name == "") is not core:
@@ -164,7 +168,9 @@ def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
             {
                 "version": version,
                 "freshness": "Current",
-                "resources": [_described(row) for row in registry.of_version(name, version)],
+                "resources": [
+                    _describe_resource(row) for row in registry.of_version(name, version)
+                ],
             }
             for version in versions
         ]
@@ -185,13 +191,13 @@ def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
 
 
 def etag(document: Object) -> str:
-    """Of the content, so that clients fetch it again only when a CRD came or went."""
+    """Return an entity tag of the content, so that clients fetch it only after a change."""
     return '"' + hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32].upper() + '"'
 
 
-def _described(row: Row) -> Object:
+def _describe_resource(row: Row) -> Object:
     resource = row.resource
-    # Kubernetes names the group and version of its own kinds only where they are others than the list's.
+    # For its own kinds, Kubernetes sets group and version only if they differ from the list's.
     place = (
         {"group": resource.group, "version": resource.version}
         if row.custom

@@ -1,6 +1,7 @@
-"""The server's description of itself: OpenAPI v3 by group and version, and v2 in one document (kubernetes.io “OpenAPI”).
+"""OpenAPI documents: v3 by group and version, and v2 in one document.
 
-Made when somebody asks for it first, and again when a CRD came or went.
+They are built at the first request, and again after a CRD changed. Source: Kubernetes docs, "The
+Kubernetes API", OpenAPI interface definition.
 """
 
 from __future__ import annotations
@@ -11,32 +12,32 @@ from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import schemas
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
 from jupyter_workspaces.localkube.apiserver.objects.schemas import REFERENCE, Schema
 
-from .operations import META, Described
-
-Object = dict[str, Any]
+from .operations import META, KindOperations
 
 INFO = {"title": "Kubernetes", "version": "1.36"}
 SECURITY = {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}}
 LIST_META, OBJECT_META = f"{META}.ListMeta", f"{META}.ObjectMeta"
 DEFINITIONS = "#/definitions/"
 
-# What v2 has no words for (OpenAPI 2.0 “Schema Object”).
+# Keywords that OpenAPI 2.0 does not have ("Schema Object").
 _NOT_IN_V2 = frozenset(("anyOf", "oneOf", "not", "nullable"))
 
 
 class Documents:
-    """All documents of one registry."""
+    """The documents of one registry."""
 
     def __init__(self, registry: Registry) -> None:
+        """Create it for the kinds of a registry."""
         self._registry = registry
-        self._made: dict[str, tuple[tuple[Row, ...], bytes, str]] = {}
+        self._cache: dict[str, tuple[tuple[Row, ...], bytes, str]] = {}
 
     def index(self) -> Object:
-        """`/openapi/v3`: where each document is, with the hash of its content."""
+        """Return `/openapi/v3`: the URL of each document, with the hash of its content."""
         paths = {}
         for name in self._names():
             document = self.document(name)
@@ -45,18 +46,18 @@ class Documents:
         return {"paths": paths}
 
     def document(self, name: str) -> tuple[bytes, str] | None:
-        """A group and version (`api/v1`, `apis/apps/v1`) as JSON, and its hash; None when there is no such."""
+        """Return a document (`api/v1`, `apis/apps/v1`) as JSON, and its hash; None if unknown."""
         if name not in self._names():
             return None
         rows = tuple(self._rows(name))
-        known = self._made.get(name)
+        known = self._cache.get(name)
         if known is None or list(map(id, known[0])) != list(map(id, rows)):
             body = msgspec.json.encode(_document(rows))
-            known = self._made[name] = (rows, body, hashlib.sha512(body).hexdigest().upper())
+            known = self._cache[name] = (rows, body, hashlib.sha512(body).hexdigest().upper())
         return known[1], known[2]
 
     def v2(self) -> Object:
-        """`/openapi/v2`: everything in one document of OpenAPI 2.0."""
+        """Return `/openapi/v2`: one document of OpenAPI 2.0 for all kinds."""
         rows = tuple(self._registry)
         document = _document(rows)
         return {
@@ -92,7 +93,7 @@ def _document(rows: tuple[Row, ...]) -> Object:
         described = _describe(row, found)
         paths |= dict(described.paths())
     for reference in set(_references(paths)):
-        _take(reference, found)
+        _add_schema(reference, found)
     components = {"schemas": dict(sorted(found.items())), "securitySchemes": SECURITY}
     return {
         "openapi": "3.0.0",
@@ -102,27 +103,28 @@ def _document(rows: tuple[Row, ...]) -> Object:
     }
 
 
-def _describe(row: Row, found: dict[str, Schema]) -> Described:
-    """The row by the names of its schemas, which are added to `found` with all that they refer to."""
+def _describe(row: Row, found: dict[str, Schema]) -> KindOperations:
+    """Return the operations of a kind, and add its schemas to `found`."""
     resource = row.resource
     kind = schemas.name_of(resource.group, resource.version, resource.kind)
     if kind is not None:
-        _take(kind, found)
+        _add_schema(kind, found)
         list_kind = schemas.name_of(resource.group, resource.version, f"{resource.kind}List")
-        return Described(row, kind, list_kind)
+        return KindOperations(row, kind, list_kind)
     kind = ".".join((*reversed(resource.group.split(".")), resource.version, resource.kind))
     found[kind] = _custom(row)
     found[f"{kind}List"] = _list_of(row, kind)
-    _take(OBJECT_META, found)
-    _take(LIST_META, found)
-    return Described(row, kind, f"{kind}List")
+    _add_schema(OBJECT_META, found)
+    _add_schema(LIST_META, found)
+    return KindOperations(row, kind, f"{kind}List")
 
 
 def _custom(row: Row) -> Schema:
-    """A custom kind as its definition has it, with what every object has."""
+    """Return the schema of a custom kind, with the fields of every object."""
     own: Schema = getattr(row.strategy, "schema", None) or {"type": "object"}
     schema = {
-        key: _published(value) if key == "properties" else value for key, value in own.items()
+        key: _with_int_or_string(value) if key == "properties" else value
+        for key, value in own.items()
     }
     texts = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
     metadata = {"metadata": {"allOf": [{"$ref": REFERENCE + OBJECT_META}]}}
@@ -132,17 +134,17 @@ def _custom(row: Row) -> Schema:
         **metadata,
         **{k: v for k, v in schema.get("properties", {}).items() if k not in (*texts, "metadata")},
     }
-    return schema | _marks(row, row.resource.kind)
+    return schema | _kind_extension(row, row.resource.kind)
 
 
-def _published(value: Any) -> Any:
-    """A structural schema as OpenAPI has it: a number or text is told by `anyOf`."""
+def _with_int_or_string(value: Any) -> Any:
+    """Return a schema in which IntOrString is expressed by `anyOf`."""
     if isinstance(value, dict):
-        found = {key: _published(child) for key, child in value.items()}
+        found = {key: _with_int_or_string(child) for key, child in value.items()}
         if found.get("x-kubernetes-int-or-string") is True and "anyOf" not in found:
             found["anyOf"] = [{"type": "integer"}, {"type": "string"}]
         return found
-    return [_published(child) for child in value] if isinstance(value, list) else value
+    return [_with_int_or_string(child) for child in value] if isinstance(value, list) else value
 
 
 def _list_of(row: Row, kind: str) -> Schema:
@@ -151,12 +153,12 @@ def _list_of(row: Row, kind: str) -> Schema:
         **{"apiVersion": {"type": "string"}, "items": items, "kind": {"type": "string"}},
         "metadata": {"allOf": [{"$ref": REFERENCE + LIST_META}]},
     }
-    return {"type": "object", "required": ["items"], "properties": properties} | _marks(
+    return {"type": "object", "required": ["items"], "properties": properties} | _kind_extension(
         row, f"{row.resource.kind}List"
     )
 
 
-def _marks(row: Row, kind: str) -> Schema:
+def _kind_extension(row: Row, kind: str) -> Schema:
     return {
         "x-kubernetes-group-version-kind": [
             {"group": row.resource.group, "kind": kind, "version": row.resource.version}
@@ -164,8 +166,8 @@ def _marks(row: Row, kind: str) -> Schema:
     }
 
 
-def _take(name: str, found: dict[str, Schema]) -> None:
-    """Add a schema of Kubernetes' own, and all that it refers to."""
+def _add_schema(name: str, found: dict[str, Schema]) -> None:
+    """Add a schema of Kubernetes and all schemas that it refers to."""
     wanted = [name]
     while wanted:
         name = wanted.pop()
@@ -186,7 +188,10 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def _schema_of_v2(value: Any) -> Any:
-    """OpenAPI 2.0 has references by another path, alone where 3.0 wraps them, and fewer words."""
+    """Convert a schema to OpenAPI 2.0.
+
+    References have another path there and stand alone; some keywords do not exist.
+    """
     if isinstance(value, list):
         return [_schema_of_v2(child) for child in value]
     if not isinstance(value, dict):
@@ -246,7 +251,7 @@ def _operation_of_v2(operation: Object) -> Object:
 
 
 def _response_of_v2(response: Object) -> Object:
-    """2.0 has one schema for all media types."""
+    """Convert a response to OpenAPI 2.0, which has one schema for all media types."""
     schema = next((content["schema"] for content in response.get("content", {}).values()), None)
     return {"description": response["description"]} | (
         {} if schema is None else {"schema": _schema_of_v2(schema)}

@@ -1,15 +1,16 @@
-"""What can be asked of a kind, as OpenAPI describes it: paths, parameters, bodies, answers (OpenAPI 3.0 “Paths Object”)."""
+"""Operations of a kind in OpenAPI: paths, parameters, bodies, responses.
+
+Source: OpenAPI 3.0, Paths Object; names of operations as Kubernetes has them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.objects.schemas import REFERENCE
-
-Object = dict[str, Any]
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 STATUS, DELETE_OPTIONS, PATCH = f"{META}.Status", f"{META}.DeleteOptions", f"{META}.Patch"
@@ -80,15 +81,21 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 
 
 @dataclass(frozen=True)
-class Described:
-    """A row with the names of its schemas: the kind, and its list (None where nothing is listed)."""
+class KindOperations:
+    """Operations of a kind.
+
+    Attributes:
+        row: the kind.
+        kind: name of its schema.
+        list_kind: name of the schema of its list; None if it cannot be listed.
+    """
 
     row: Row
     kind: str
     list_kind: str | None
 
     def paths(self) -> Iterator[tuple[str, Object]]:
-        """Path and Path Item."""
+        """Yield each path with its Path Item."""
         resource, verbs = self.row.resource, self.row.verbs
         start = (
             f"/apis/{resource.group}/{resource.version}"
@@ -106,8 +113,8 @@ class Described:
                 f"{start}/{resource.plural}",
                 {"get": self._list(everywhere=True), "parameters": _parameters(_LIST)},
             )
-        yield scoped, {**self._of_all(), "parameters": _path_parameters(place)}
-        if one := self._of_one():
+        yield scoped, {**self._collection_operations(), "parameters": _path_parameters(place)}
+        if one := self._object_operations():
             yield f"{scoped}/{{name}}", {**one, "parameters": _path_parameters((*place, "name"))}
         for name in self.row.subresources:
             yield (
@@ -115,7 +122,7 @@ class Described:
                 {**self._subresource(name), "parameters": _path_parameters((*place, "name"))},
             )
 
-    def _of_all(self) -> Object:
+    def _collection_operations(self) -> Object:
         verbs, found = self.row.verbs, {}
         if "list" in verbs:
             found["get"] = self._list()
@@ -134,18 +141,18 @@ class Described:
             )
         return found
 
-    def _of_one(self) -> Object:
+    def _object_operations(self) -> Object:
         verbs, found = self.row.verbs, {}
         if "get" in verbs:
             found["get"] = self._operation("read", "get", (), None, self.kind)
-        found |= self._changes(self.kind)
+        found |= self._update_operations(self.kind)
         if "delete" in verbs:
             found["delete"] = self._operation(
                 "delete", "delete", _DELETE, DELETE_OPTIONS, STATUS, (200, 202)
             )
         return found
 
-    def _changes(self, kind: str, end: str = "") -> Object:
+    def _update_operations(self, kind: str, end: str = "") -> Object:
         verbs, found = self.row.verbs, {}
         if "update" in verbs:
             found["put"] = self._operation(
@@ -178,7 +185,7 @@ class Described:
             }
         return {
             "get": self._operation("read", "get", (), None, kind, end=end),
-            **self._changes(kind, end),
+            **self._update_operations(kind, end),
         }
 
     def _list(self, everywhere: bool = False) -> Object:
@@ -214,13 +221,14 @@ class Described:
             package, _, name = subject.rpartition(".")
             group = package.removeprefix("io.k8s.api.").rpartition(".")[0]
             kind = {
-                "group": "" if group == "core" else _FULL.get(group, group),
+                "group": "" if group == "core" else _FULL_GROUPS.get(group, group),
                 "version": "v1",
                 "kind": name,
             }
+        group_version = f"{_camel(resource.group)}{resource.version.capitalize()}"
         described: Object = {
             "tags": [f"{_camel(resource.group, lower=True)}_{resource.version}"],
-            "operationId": f"{verb}{_camel(resource.group)}{resource.version.capitalize()}{middle}{scope}{resource.kind}{end}",
+            "operationId": f"{verb}{group_version}{middle}{scope}{resource.kind}{end}",
             "responses": {
                 **{str(code): _response(answer) for code in codes},
                 "401": {"description": "Unauthorized"},
@@ -242,11 +250,11 @@ class Described:
         return described
 
 
-_FULL = {"authentication": "authentication.k8s.io"}
+_FULL_GROUPS = {"authentication": "authentication.k8s.io"}
 
 
 def _camel(group: str, lower: bool = False) -> str:
-    """A group as operation ids have it: `CoreV1` of the core group, without Kubernetes' own domain."""
+    """Return a group as in operation ids: `Core` for the core group, without `.k8s.io`."""
     parts = (group.removesuffix(".k8s.io") or "core").replace("-", ".").split(".")
     camel = "".join(part.capitalize() for part in parts)
     return camel[0].lower() + camel[1:] if lower else camel

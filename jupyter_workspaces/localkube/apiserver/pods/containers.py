@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request, not_found
-
-Object = dict[str, Any]
 
 _KINDS = ("initContainers", "containers", "ephemeralContainers")
 

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
 from . import channels, containers
@@ -40,8 +40,6 @@ from .logs import (
     flag,
 )
 from .programs import Execution, NotPossible, PodPrograms
-
-Object = dict[str, Any]
 
 COMMAND_PROTOCOLS = (V5, V4, V4_TEXT, V1, V1_TEXT)
 CHUNK_BYTES = 32 * 1024
@@ -117,7 +115,7 @@ async def attach(
 
 
 def _client(request: web.Request) -> Channels:
-    """Accept the client's WebSocket.
+    """Return the channels of the client's WebSocket, which is not accepted yet.
 
     Raises:
         Refusal: if the request is not a WebSocket upgrade that is supported.
@@ -181,7 +179,7 @@ async def _copy_input(client: Channels, running: Execution, stdin: bool) -> int:
             running.end_input()
         elif channel == RESIZE:
             _resize(running, data)
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 def _resize(running: Execution, data: bytes) -> None:
@@ -208,7 +206,7 @@ async def _until_disconnect(client: Channels) -> None:
     """Read until the client disconnects, and raise `ConnectionResetError`."""
     while await client.receive() is not None:
         continue
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 async def _finish(client: Channels, outcome: Object) -> None:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
 from jupyter_workspaces.kube.catalog import NODES, PODS, Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import replies, status
 from jupyter_workspaces.localkube.apiserver.http.requests import Target
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
-from jupyter_workspaces.localkube.apiserver.objects import selectors
+from jupyter_workspaces.localkube.apiserver.objects import field_selectors
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 from jupyter_workspaces.localkube.apiserver.tables.columns import NAME, Column, at
-
-Object = dict[str, Any]
 
 GROUP = "metrics.k8s.io"
 READ = ("get", "list")
@@ -104,7 +103,7 @@ class Metrics:
             if found is None:
                 raise _metrics_not_found(row, target.namespace, target.name)
             return replies.answer(found)
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             request.query.get("labelSelector"), request.query.get("fieldSelector"), held.plural
         )
         listed: Iterable[Stored] = self._store.list(held.plural, target.namespace)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import bad_request
 
 from . import (
@@ -23,8 +23,6 @@ from . import (
 from .channels import V4, V4_TEXT, Channels
 from .first_completed import first_completed
 from .programs import NotPossible, PodPrograms
-
-Object = dict[str, Any]
 
 PROTOCOLS = (V4, V4_TEXT, tunnel.PROTOCOL)
 CHUNK_BYTES = 32 * 1024
@@ -119,7 +117,7 @@ async def _distribute(client: Channels, forwards: Sequence[_Forward]) -> None:
         index, kind = divmod(channel, 2)
         if kind == 0 and index < len(forwards) and not forwards[index].over:
             await forwards[index].data.put(data)
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 def _ports(given: Sequence[str]) -> list[int]:

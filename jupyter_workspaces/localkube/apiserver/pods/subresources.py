@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any
 
 from aiohttp import web
 
@@ -21,8 +20,6 @@ from . import (
 )
 from .logs import LogsUnavailable, PodLogReader, log_options
 from .programs import PodPrograms
-
-Object = dict[str, Any]
 
 CONNECTIONS = ("attach", "exec", "portforward")
 """Subresources that a client connects to, by a GET or POST that becomes a WebSocket."""

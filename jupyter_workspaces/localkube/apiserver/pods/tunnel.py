@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import WSMsgType, web
+
+from jupyter_workspaces.kube.types import Object
 
 from . import spdy
 from .first_completed import first_completed
@@ -18,7 +19,6 @@ from .programs import NotPossible, PodPrograms
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 STREAMS = "portforward.k8s.io"
 PROTOCOL = f"SPDY/3.1+{STREAMS}"
@@ -89,7 +89,7 @@ async def _run(tunnel: _Tunnel, pod: Object) -> None:
     except spdy.ProtocolError as fault:
         log.info("A port-forward to %s ends: the client sent %s", pod["metadata"]["name"], fault)
     except ConnectionError:
-        log.debug("The client of a port-forward to %s has gone", pod["metadata"]["name"])
+        log.debug("The client of a port-forward to %s has disconnected", pod["metadata"]["name"])
     finally:
         await tunnel.stop()
 

@@ -1,4 +1,4 @@
-"""Lists in pages: every page of one list shows the collection as it was at the first one."""
+"""Paged lists: all pages of a list show the collection as it was at the first page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from jupyter_workspaces.localkube.apiserver.http import status
 from .store import Stored
 
 SNAPSHOTS = 64
-SECONDS = 300.0
+SNAPSHOT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page; `token` continues it, `remaining` is what comes after."""
+    """One page of a list.
+
+    Attributes:
+        token: continues the list; None on the last page.
+        remaining: number of objects on later pages.
+    """
 
     items: list[Stored]
     revision: int
@@ -29,12 +34,16 @@ class Page:
 
 
 class Pages:
-    """Keeps what a started list still has to show: references only, at most 64 lists, five minutes each."""
+    """Keeps the remaining objects of lists: at most 64 lists, for five minutes each."""
 
     def __init__(self) -> None:
-        self._snapshots: TTLCache[str, tuple[int, str, list[Stored]]] = TTLCache(SNAPSHOTS, SECONDS)
+        """Create it without lists."""
+        self._snapshots: TTLCache[str, tuple[int, str, list[Stored]]] = TTLCache(
+            SNAPSHOTS, SNAPSHOT_SECONDS
+        )
 
     def first(self, collection: str, items: list[Stored], revision: int, limit: int | None) -> Page:
+        """Return the first page of a list."""
         if not limit or len(items) <= limit:
             return Page(items, revision, None, 0)
         key = secrets.token_urlsafe(9)
@@ -42,7 +51,11 @@ class Pages:
         return _page(key, items, revision, 0, limit)
 
     def next(self, collection: str, token: str, limit: int | None) -> Page:
-        """Raises `Refusal` 410 when the list is no longer kept, 400 for a token that is none."""
+        """Return the next page.
+
+        Raises:
+            Refusal: 410 if the list is not kept any more, 400 for an invalid token.
+        """
         try:
             key, start = msgspec.json.decode(
                 base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=tuple[str, int]

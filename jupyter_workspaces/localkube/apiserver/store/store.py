@@ -1,7 +1,8 @@
-"""Where objects are kept: SQLite for what must survive, memory for what must be fast.
+"""The store of objects: SQLite for durability, memory for speed.
 
-An answered write is committed before it is answered and survives `kill -9` of the process (WAL). The log of changes lives in memory only:
-after a restart old watches are told to list again. One process, one writer.
+A write is committed before it is acknowledged, and survives `kill -9` of the process (WAL). The log
+of changes is in memory only: after a restart, watches get 410 and list again. There is one process
+and one writer.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any
 
 import msgspec
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
+
 Key = tuple[str, str]
 
 LOG_EVENTS = 20_000
 LOG_BYTES = 64 * 2**20
 
 _VERSION = 1
-"""Of the tables, as `PRAGMA user_version`; databases from before it was counted have 0."""
+"""Version of the tables, as `PRAGMA user_version`; databases before version 1 have 0."""
 
 _COLUMNS = {
     "objects": ("id", "resource", "namespace", "name", "revision", "body"),
@@ -31,8 +33,9 @@ _COLUMNS = {
 }
 _TABLES = (
     "CREATE TABLE objects ("
-    "id INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, "
-    "body BLOB NOT NULL, UNIQUE (resource, namespace, name))",
+    "id INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, "
+    "name TEXT NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL, "
+    "UNIQUE (resource, namespace, name))",
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     "INSERT INTO meta VALUES ('revision', 1)",
     f"PRAGMA user_version = {_VERSION}",
@@ -40,12 +43,15 @@ _TABLES = (
 
 
 class StorageError(Exception):
-    """The store cannot be opened or written; nothing that was answered is lost. The text says what to do."""
+    """The store cannot be opened or written. The message says what to do.
+
+    Acknowledged writes are not lost.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One version of an object: its encoded body and the little that is looked up without decoding it."""
+    """One version of an object: its encoded body, and an index of some fields."""
 
     namespace: str
     name: str
@@ -56,14 +62,15 @@ class Stored:
 
     @property
     def key(self) -> Key:
+        """Namespace and name."""
         return (self.namespace, self.name)
 
     def decode(self) -> Object:
-        """A fresh object, the caller's to change."""
+        """Return the object; the caller may change it."""
         return msgspec.json.decode(self.body, type=dict[str, Any])
 
     def at(self, revision: int) -> Stored:
-        """The same state under another revision: that of the change that ended it."""
+        """Return the same state with another revision, that of the change that ended it."""
         body = self.decode()
         body["metadata"]["resourceVersion"] = str(revision)
         return replace(self, revision=revision, body=msgspec.json.encode(body))
@@ -71,7 +78,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry of the log: `old` is None for a creation, `new` carries the last state of a deleted object when `deleted`."""
+    """An entry of the log.
+
+    Attributes:
+        old: the previous state; None for a creation.
+        new: the new state, or the last one if deleted.
+        deleted: whether the object was deleted.
+    """
 
     resource: str
     revision: int
@@ -83,7 +96,8 @@ class Change:
 Listener = Callable[[Change], None]
 
 
-def index(body: Object, encoded: bytes) -> Stored:
+def to_stored(body: Object, encoded: bytes) -> Stored:
+    """Return an object with its encoded body as `Stored`."""
     metadata = body["metadata"]
     return Stored(
         metadata.get("namespace") or "",
@@ -96,7 +110,11 @@ def index(body: Object, encoded: bytes) -> Stored:
 
 
 def _check_files(path: Path) -> None:
-    """Raises `sqlite3.DatabaseError` for an empty file beside a log of changes: SQLite would throw the log away."""
+    """Reject an empty file beside a write-ahead log, which SQLite would discard.
+
+    Raises:
+        sqlite3.DatabaseError: if that is so.
+    """
     log = path.with_name(f"{path.name}-wal")
     if path.exists() and path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
         raise sqlite3.DatabaseError(f"the file is empty, but changes to it are in {log.name}")
@@ -107,7 +125,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    """All of it or nothing: tables without a revision would be taken for a damaged database."""
+    """Create the tables in one transaction, so that no incomplete database remains."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in _TABLES:
         connection.execute(statement)
@@ -115,11 +133,16 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    """Read what must hold of a database of ours; nothing is written. Raises `sqlite3.DatabaseError` with the first thing that does not."""
+    """Check that the database is ours and intact, without writing.
+
+    Raises:
+        sqlite3.DatabaseError: with the first defect.
+    """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, _VERSION):
         raise sqlite3.DatabaseError(
-            f"its tables have version {version}, and this program knows {_VERSION}: it may be a newer program's"
+            f"its tables have version {version}, but this program supports {_VERSION}: "
+            "a newer program may have created it"
         )
     tables = {
         name
@@ -148,9 +171,13 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 class Store:
-    """Objects of all resources by (namespace, name). Resource names are `plural.group`. Reads never wait."""
+    """Objects of all resources by namespace and name. Reads never block.
+
+    Names of resources are `PLURAL.GROUP`.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Load all objects of a database."""
         self._connection = connection
         self._path = path
         self._objects: dict[str, dict[Key, Stored]] = {}
@@ -162,11 +189,15 @@ class Store:
         ).fetchone()[0]
         self.oldest = self.revision
         for resource, body in connection.execute("SELECT resource, body FROM objects ORDER BY id"):
-            self._remember(resource, index(msgspec.json.decode(body, type=dict[str, Any]), body))
+            self._cache(resource, to_stored(msgspec.json.decode(body, type=dict[str, Any]), body))
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Open or create the database file. Raises `StorageError` when it is damaged, is another program's, or cannot be written."""
+        """Open or create a database.
+
+        Raises:
+            StorageError: if it is damaged, not ours, or cannot be written.
+        """
         try:
             _check_files(path)
             connection = sqlite3.connect(path, isolation_level=None, timeout=5)
@@ -175,7 +206,7 @@ class Store:
                     _create(connection)
                 else:
                     _check(connection)
-                connection.execute("PRAGMA journal_mode=WAL")  # only now: it writes to the file
+                connection.execute("PRAGMA journal_mode=WAL")  # after the checks, because it writes
                 connection.execute("PRAGMA synchronous=NORMAL")
                 return cls(connection, path)
             except BaseException:
@@ -183,7 +214,8 @@ class Store:
                 raise
         except sqlite3.OperationalError as error:
             raise StorageError(
-                f"The database {path} cannot be opened for writing ({error}). Check the free space and the rights of its folder."
+                f"The database {path} cannot be opened for writing ({error}). "
+                "Check the free space and the permissions of its folder."
             ) from error
         except (
             sqlite3.DatabaseError,
@@ -194,22 +226,26 @@ class Store:
             ValueError,
         ) as error:
             raise StorageError(
-                f"The database {path} is damaged or no database of ours ({error}). Nothing in it was changed. Put a copy of the file back, "
-                "or move it away (with the files of its name that end in -wal and -shm) to begin with an empty cluster; the files of all claims "
-                "are beside it in `volumes` and stay."
+                f"The database {path} is damaged or not a database of a local cluster ({error}). "
+                "Nothing in it was changed. Restore a copy of the file, or move it away (with the "
+                "files of its name that end in -wal and -shm) to start with an empty cluster. The "
+                "files of all claims are beside it in `volumes` and are not affected."
             ) from error
 
     def close(self) -> None:
+        """Close the database."""
         self._connection.close()
 
     def get(self, resource: str, namespace: str, name: str) -> Stored | None:
+        """Return an object, or None."""
         return self._objects.get(resource, {}).get((namespace, name))
 
     def count(self, resource: str) -> int:
+        """Return the number of objects of a resource."""
         return len(self._objects.get(resource, ()))
 
     def list(self, resource: str, namespace: str | None = None) -> list[Stored]:
-        """All of a resource, or those of one namespace, by namespace and name."""
+        """Return the objects of a resource, or of one namespace, by namespace and name."""
         found = self._objects.get(resource, {})
         keys = (
             sorted(found)
@@ -221,7 +257,7 @@ class Store:
     def at(
         self, resource: str, revision: int, namespace: str | None = None
     ) -> Sequence[Stored] | None:
-        """What `list` gave when that revision was the newest; None when the log no longer reaches back that far."""
+        """Return what `list` returned at a revision; None if the log does not reach back so far."""
         changes = self.since(resource, revision)
         if changes is None:
             return None
@@ -234,23 +270,32 @@ class Store:
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
 
     def put(self, resource: str, body: Object) -> Stored:
-        """Commit a new version of an object and tell everybody. Sets its resourceVersion. Raises `StorageError`."""
+        """Commit a new version of an object and publish it. Sets its resourceVersion.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
         revision = self.revision + 1
         body["metadata"]["resourceVersion"] = str(revision)
-        stored = index(body, msgspec.json.encode(body))
+        stored = to_stored(body, msgspec.json.encode(body))
         with self._commit(revision):
             self._connection.execute(
-                "INSERT INTO objects (resource, namespace, name, revision, body) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (resource, namespace, name) DO UPDATE SET revision = excluded.revision, body = excluded.body",
+                "INSERT INTO objects (resource, namespace, name, revision, body) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (resource, namespace, name) "
+                "DO UPDATE SET revision = excluded.revision, body = excluded.body",
                 (resource, stored.namespace, stored.name, revision, stored.body),
             )
         old = self._objects.get(resource, {}).get(stored.key)
-        self._remember(resource, stored)
-        self._tell(Change(resource, revision, old, stored, deleted=False))
+        self._cache(resource, stored)
+        self._publish(Change(resource, revision, old, stored, deleted=False))
         return stored
 
     def delete(self, resource: str, namespace: str, name: str) -> Stored:
-        """Commit the removal and tell everybody; what is told is the last stored state with the deletion's revision."""
+        """Delete an object and publish it. Return the last state with the new revision.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
         old = self._objects[resource][(namespace, name)]
         revision = self.revision + 1
         stored = old.at(revision)
@@ -260,11 +305,14 @@ class Store:
                 (resource, namespace, name),
             )
         del self._objects[resource][old.key]
-        self._tell(Change(resource, revision, old, stored, deleted=True))
+        self._publish(Change(resource, revision, old, stored, deleted=True))
         return stored
 
     def since(self, resource: str, revision: int) -> Sequence[Change] | None:
-        """Changes of a resource after a revision, oldest first; None when the log no longer reaches back that far."""
+        """Return the changes of a resource after a revision, oldest first.
+
+        Returns None if the log does not reach back so far.
+        """
         if revision < self.oldest:
             return None
         found: deque[Change] = deque()
@@ -276,7 +324,11 @@ class Store:
         return list(found)
 
     def listen(self, resource: str, listener: Listener) -> Callable[[], None]:
-        """Hear of each change of a resource, after it is committed; call what comes back to stop."""
+        """Call a listener for each change of a resource, after its commit.
+
+        Returns:
+            A function that unsubscribes the listener.
+        """
         listeners = self._listeners.setdefault(resource, [])
         listeners.append(listener)
         return lambda: listeners.remove(listener)
@@ -297,14 +349,15 @@ class Store:
                 raise
         except sqlite3.Error as error:
             raise StorageError(
-                f"The change could not be stored in {self._path.name}: {error}. Nothing was lost; free some space or mend the rights, then try again."
+                f"The change could not be stored in {self._path.name}: {error}. Nothing was lost. "
+                "Free some space or fix the permissions, then try again."
             ) from error
         self.revision = revision
 
-    def _remember(self, resource: str, stored: Stored) -> None:
+    def _cache(self, resource: str, stored: Stored) -> None:
         self._objects.setdefault(resource, {})[stored.key] = stored
 
-    def _tell(self, change: Change) -> None:
+    def _publish(self, change: Change) -> None:
         self._log.append(change)
         self._log_bytes += len(change.new.body)
         while len(self._log) > LOG_EVENTS or self._log_bytes > LOG_BYTES:

@@ -1,4 +1,4 @@
-"""Watches: changes of a resource as a stream of lines, from any revision that the log still holds."""
+"""Watches: the changes of a resource from any revision that the log has."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.localkube.apiserver.http import status
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
-from jupyter_workspaces.localkube.apiserver.objects.selectors import Predicate
 
 from .store import Change, Store, Stored
 
@@ -19,7 +19,7 @@ BOOKMARK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Event:
-    """What a watcher is told. A BOOKMARK has no object, only the revision up to which the watcher knows everything."""
+    """An event of a watch. A BOOKMARK has no object, but the revision up to which all is sent."""
 
     type: str
     object: Stored | None
@@ -39,34 +39,35 @@ async def watch(
     initial_events: bool,
     overflowed: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Event, None]:
-    """Events until `seconds` are over or the watcher is too slow for its queue.
+    """Yield events until `seconds` are over or the watcher is too slow for its queue.
 
-    Without a revision (or 0, or with `initial_events`) the present objects come first, oldest revision first, as ADDED.
-    An object that begins or ceases to match the selectors is ADDED or DELETED. `overflowed` is called when the queue was full.
-    Raises `Refusal` 410 when the revision is too old.
+    Without a revision (or with 0 or `initial_events`), the existing objects are sent first as
+    ADDED, oldest revision first. An object that starts or ceases to match the selectors is ADDED or
+    DELETED. `overflowed` is called when the queue is full.
+
+    Raises:
+        Refusal: 410 if the revision is too old.
     """
     queue: asyncio.Queue[Change | None] = asyncio.Queue(QUEUE)
 
-    def take(change: Change) -> None:
+    def enqueue(change: Change) -> None:
         if queue.full():
             while not queue.empty():
                 queue.get_nowait()
-            queue.put_nowait(
-                None
-            )  # the stream ends; the client takes up again from what it has seen
+            queue.put_nowait(None)  # ends the stream; the client resumes it from its last event
             overflowed()
         else:
             queue.put_nowait(change)
 
-    def fits(stored: Stored | None) -> bool:
+    def selected(stored: Stored | None) -> bool:
         return (
             stored is not None
             and (namespace is None or stored.namespace == namespace)
             and (predicate is None or predicate(stored))
         )
 
-    def told(change: Change) -> Event | None:
-        before, after = fits(change.old), not change.deleted and fits(change.new)
+    def to_event(change: Change) -> Event | None:
+        before, after = selected(change.old), not change.deleted and selected(change.new)
         if change.old is not None and before and not after:
             return Event(
                 "DELETED",
@@ -85,16 +86,16 @@ async def watch(
         if found is None:
             raise status.gone(revision, store.oldest)
         missed = found
-    stop = store.listen(row.name, take)
+    stop = store.listen(row.name, enqueue)
     try:
         if from_start:
-            present = [stored for stored in store.list(row.name, namespace) if fits(stored)]
+            present = [stored for stored in store.list(row.name, namespace) if selected(stored)]
             for stored in sorted(present, key=lambda held: held.revision):
                 yield Event("ADDED", stored, stored.revision)
             if initial_events and bookmarks:
                 yield Event("BOOKMARK", None, known, initial_end=True)
         for change in missed:
-            if (event := told(change)) is not None:
+            if (event := to_event(change)) is not None:
                 yield event
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -105,15 +106,14 @@ async def watch(
                 async with timeout(max(wait, 0.001)):
                     change_or_end = await queue.get()
             except asyncio.TimeoutError:
-                if (
-                    bookmarks and loop.time() >= next_bookmark and queue.empty()
-                ):  # a change may have come as the time ran out
+                # A change may have arrived at the timeout, so the queue is checked.
+                if bookmarks and loop.time() >= next_bookmark and queue.empty():
                     next_bookmark = loop.time() + BOOKMARK_SECONDS
                     yield Event("BOOKMARK", None, store.revision)
                 continue
             if change_or_end is None:
                 return
-            if (event := told(change_or_end)) is not None:
+            if (event := to_event(change_or_end)) is not None:
                 yield event
         if bookmarks and queue.empty():
             yield Event("BOOKMARK", None, store.revision)

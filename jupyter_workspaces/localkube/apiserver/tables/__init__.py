@@ -1,1 +1,1 @@
-"""Tables: the columns that kubectl prints."""
+"""Tables: what kubectl prints of objects."""

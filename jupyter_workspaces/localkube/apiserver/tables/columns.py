@@ -1,4 +1,4 @@
-"""Printer columns: what a Table shows of an object, as kubectl prints it. The small kinds' columns are here, pods' in `pod_columns`."""
+"""Printer columns of kinds, as kubectl prints them. Those of pods are in `pod_columns`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
+
 Cell = Callable[[Object], Any]
 
 NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
@@ -25,7 +26,13 @@ _ROLE_LABEL = "node-role.kubernetes.io/"
 
 @dataclass(frozen=True)
 class Column:
-    """`read` gives the cell; `type` is integer, number, string, boolean or date. `since` says that the cell is a time, shown as an age."""
+    """A printer column.
+
+    Attributes:
+        read: returns the cell of an object.
+        type: `integer`, `number`, `string`, `boolean` or `date`.
+        since: whether the cell is a timestamp that is shown as age.
+    """
 
     name: str
     read: Cell
@@ -37,7 +44,7 @@ class Column:
 
 
 def at(*path: str | int) -> Cell:
-    """A cell that stands at a path of the object; None where there is nothing."""
+    """Return a cell with the value at a path of the object; None if it is absent."""
 
     def read(obj: Object) -> Any:
         value: Any = obj
@@ -54,6 +61,7 @@ def at(*path: str | int) -> Cell:
 
 
 def text(*path: str | int, otherwise: str = "") -> Cell:
+    """Return a cell with the value at a path as text; `otherwise` if it is absent or empty."""
     read = at(*path)
     return lambda obj: otherwise if (value := read(obj)) in (None, "", [], {}) else str(value)
 
@@ -92,8 +100,8 @@ def _labels(*path: str) -> Cell:
     return lambda obj: _join(f"{key}={value}" for key, value in sorted((read(obj) or {}).items()))
 
 
-def _ending(*path: str, otherwise: str = "") -> Cell:
-    """A phase, or that the object is being deleted."""
+def _phase(*path: str, otherwise: str = "") -> Cell:
+    """Return a cell with the phase, or `Terminating` during deletion."""
     phase = text(*path, otherwise=otherwise)
     return lambda obj: "Terminating" if at("metadata", "deletionTimestamp")(obj) else phase(obj)
 
@@ -127,8 +135,8 @@ def _modes(*path: str) -> Cell:
     )
 
 
-def _of_bound(read: Cell) -> Cell:
-    """What a claim has of its volume: nothing before it is bound."""
+def _if_bound(read: Cell) -> Cell:
+    """Return a cell of a claim that is empty until the claim is bound."""
     return lambda claim: read(claim) if at("spec", "volumeName")(claim) else ""
 
 
@@ -228,8 +236,8 @@ def _role(binding: Object) -> str:
     return f"{at('roleRef', 'kind')(binding)}/{at('roleRef', 'name')(binding)}"
 
 
-def _each(name: str) -> Cell:
-    """A field of every container that a set's pods have."""
+def _of_containers(name: str) -> Cell:
+    """Return a cell with a field of each container in the pod template."""
     containers = at("spec", "template", "spec", "containers")
     return lambda found: _join((one.get(name) for one in containers(found) or ()), otherwise="")
 
@@ -249,7 +257,7 @@ VOLUME = (
     Column("Capacity", text("spec", "capacity", "storage")),
     Column("Access Modes", _modes("spec", "accessModes")),
     Column("Reclaim Policy", text("spec", "persistentVolumeReclaimPolicy")),
-    Column("Status", _ending("status", "phase")),
+    Column("Status", _phase("status", "phase")),
     Column("Claim", _claim),
     Column("StorageClass", text("spec", "storageClassName")),
     Column("VolumeAttributesClass", text("spec", "volumeAttributesClassName", otherwise=UNSET)),
@@ -259,10 +267,10 @@ VOLUME = (
 )
 CLAIM = (
     NAME,
-    Column("Status", _ending("status", "phase")),
+    Column("Status", _phase("status", "phase")),
     Column("Volume", text("spec", "volumeName")),
-    Column("Capacity", _of_bound(text("status", "capacity", "storage"))),
-    Column("Access Modes", _of_bound(_modes("status", "accessModes"))),
+    Column("Capacity", _if_bound(text("status", "capacity", "storage"))),
+    Column("Access Modes", _if_bound(_modes("status", "accessModes"))),
     Column("StorageClass", text("spec", "storageClassName")),
     Column("VolumeAttributesClass", text("spec", "volumeAttributesClassName", otherwise=UNSET)),
     AGE,
@@ -307,8 +315,8 @@ STATEFUL_SET = (
         ),
     ),
     AGE,
-    _wide("Containers", _each("name")),
-    _wide("Images", _each("image")),
+    _wide("Containers", _of_containers("name")),
+    _wide("Images", _of_containers("image")),
 )
 STORAGE_CLASS = (
     Column("Name", _class_name, description=NAME.description, format="name"),

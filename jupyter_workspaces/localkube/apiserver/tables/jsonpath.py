@@ -1,6 +1,7 @@
-"""The part of Kubernetes' JSONPath that printer columns use: fields, `['a.b']`, `[0]`, `[*]`, `[?(@.type=="Ready")]`.
+"""The part of JSONPath for printer columns: fields, `['a.b']`, `[0]`, `[*]` and filters.
 
-Source: Kubernetes reference, “JSONPath Support”. A path that says more is refused when a CRD is stored.
+Filters are comparisons such as `[?(@.type=="Ready")]`. Other paths are rejected when a CRD is
+stored. Source: Kubernetes docs, "JSONPath Support".
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ _FILTER = re.compile(
 _ESCAPED = re.compile(r"\\(.)")
 
 LENGTH = 4096
-"""Letters that a path may have."""
+"""Maximum length of a path in characters."""
 
 Step = Callable[[Any], Iterator[Any]]
 
 
 class PathError(ValueError):
-    """Not a path that is understood here; the text names the part."""
+    """The path is not supported; the message has the part."""
 
 
 def compile_path(path: str) -> Callable[[Any], Any]:
-    """A function that reads the first value at the path, None where there is none. Raises `PathError`."""
+    """Return a function that reads the first value at a path, or None.
+
+    Raises:
+        PathError: if the path is not supported.
+    """
     steps = list(_steps(path))
 
     def read(value: Any) -> Any:
@@ -62,7 +67,7 @@ def _steps(path: str) -> Iterator[Step]:
         elif match := _FILTER.match(rest, place):
             yield _filter(match[1][1:].split("."), match[2] == "!=", _literal(match[3]))
         else:
-            raise PathError(f"{rest[place : place + 60]!r} in {path[:120]!r} is not understood")
+            raise PathError(f"{rest[place : place + 60]!r} in {path[:120]!r} is not supported")
         place = match.end()
 
 

@@ -1,9 +1,15 @@
-"""What kubectl shows of a pod: one word for its state, from its phase, its conditions and each container's state."""
+"""Printer columns of pods.
+
+The status is one word from the phase, the conditions and the states of all containers, as in
+kubectl.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from jupyter_workspaces.kube.types import Object
 
 from .ages import since
 from .columns import (
@@ -15,15 +21,13 @@ from .columns import (
     text,
 )
 
-Object = dict[str, Any]
-
 
 @dataclass
 class _Summary:
     reason: str
     restarts: int = 0
     restarted: str | None = None
-    """When a container ended that was started again, the latest of them."""
+    """When the most recently restarted container had ended."""
     ready: int = 0
     total: int = 0
 
@@ -57,7 +61,7 @@ def _summary(pod: Object) -> _Summary:
 
 
 def _summarize_init(pod: Object, found: _Summary, sidecars: set[Any]) -> bool:
-    """Whether an init container still stands before the others."""
+    """Summarize init containers. Return whether one of them is not complete."""
     statuses = at("status", "initContainerStatuses")(pod) or ()
     for number, status in enumerate(statuses):
         found.count(status)

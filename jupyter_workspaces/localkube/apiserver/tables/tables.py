@@ -1,15 +1,17 @@
-"""Lists as Tables, which is how kubectl asks for them (Kubernetes API concepts, “Receiving resources as Tables”)."""
+"""Documents of `meta.k8s.io`: Tables, and objects with their metadata only.
+
+Source: Kubernetes docs, "API concepts", Receiving resources as Tables.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from .ages import since
 from .columns import Column
-
-Object = dict[str, Any]
 
 META = "meta.k8s.io"
 
@@ -23,7 +25,16 @@ def table(
     definitions: bool = True,
     version: str = "v1",
 ) -> Object:
-    """A Table of `meta.k8s.io`. `include` is None, Metadata or Object; later pieces of a watch come without `definitions`."""
+    """Return a Table of `meta.k8s.io`.
+
+    Args:
+        row: kind of the objects.
+        objects: the objects.
+        metadata: metadata of the list.
+        include: how much of each object a row has: `None`, `Metadata` or `Object`.
+        definitions: whether to include the columns; later events of a watch do not.
+        version: version of `meta.k8s.io`.
+    """
     return {
         "kind": "Table",
         "apiVersion": f"{META}/{version}",
@@ -36,7 +47,7 @@ def table(
 
 
 def partial(obj: Object, version: str = "v1") -> Object:
-    """An object's metadata alone."""
+    """Return the metadata of an object as PartialObjectMetadata."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": f"{META}/{version}",
@@ -45,6 +56,7 @@ def partial(obj: Object, version: str = "v1") -> Object:
 
 
 def partial_list(objects: list[Object], metadata: Object, version: str = "v1") -> Object:
+    """Return the metadata of objects as PartialObjectMetadataList."""
     items = [partial(obj, version) for obj in objects]
     return {
         "kind": "PartialObjectMetadataList",

@@ -1,4 +1,7 @@
-"""Ask a container whether it answers: HTTP and TCP probes (Kubernetes API reference, “Probe”)."""
+"""Checks of containers: HTTP and TCP probes, and how often they are made.
+
+Source: Kubernetes API reference, “Probe”. Other types of probes are in `probes.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,39 @@ from jupyter_workspaces.kube.peers import FOREIGN, ForeignListener, open_connect
 Object = Mapping[str, Any]
 
 EAGER_SECONDS, EAGER_UNTIL = 0.1, 20.0
-"""A program that starts is asked this often, for so long: a person waits for it. Failures still count once a period."""
+"""Programs that start are checked this often, for that long, because a user waits for them.
+
+Failures still count once per period.
+"""
 
 LATE_SECONDS = 1.0
-"""A timeout that comes later than this is ours: the event loop or the computer stood still meanwhile."""
+"""A timeout that comes later than this is due to a blocked event loop or a suspended computer."""
 
 _OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL))
-"""What a connection is refused for on our side, whatever the program does."""
+"""Errors of connections that have their cause on our side."""
 
 
 class ProbeNotPossible(Exception):
-    """The question could not be asked. That says nothing about the program, so it never counts as a failure."""
+    """A check could not be made, which does not count as a failure of the program."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One probe, made ready: times in seconds. Without `url` it only connects.
+    """A probe that is ready to be made. Times are in seconds.
 
-    With `any_status` every HTTP response is good, whatever it says: the program is alive. `ask`, where it is given, is
-    asked instead and says what is wrong; `eager` is the pause while the program starts.
+    Attributes:
+        host: IP address to connect to.
+        port: Port to connect to.
+        url: URL of an HTTP request; without it, the check only connects.
+        headers: Headers of the request.
+        delay: Time before the first check.
+        period: Time between checks.
+        timeout: Time for an answer.
+        successes: Number of successes in a row after which the container is good.
+        failures: Number of failures in a row after which the container is bad.
+        any_status: Whether any HTTP response is good, which means that the program runs.
+        ask: Makes the check instead of a request, and returns what is wrong or None.
+        eager: Time between checks while the program starts.
     """
 
     host: str
@@ -54,7 +71,7 @@ class Check:
 
 
 def timing(probe: Object) -> dict[str, Any]:
-    """Return what all types of probes have in common, as fields of a `Check`."""
+    """Return the fields that all types of probes have, as arguments of `Check`."""
     return {
         "delay": float(probe.get("initialDelaySeconds") or 0),
         "period": float(probe.get("periodSeconds") or 10),
@@ -67,14 +84,22 @@ def timing(probe: Object) -> dict[str, Any]:
 def check_of(
     probe: Object | None, container: Object, address: str, ports: Mapping[str, int]
 ) -> Check | None:
-    """Return the check for an HTTP or TCP probe of a pod's spec; None if it has none, or one of another type (`probes.py`)."""
+    """Return the check for an HTTP or TCP probe; None if there is none of these types.
+
+    Args:
+        probe: The probe in the container's spec.
+        container: The container's spec.
+        address: IP address of the pod.
+        ports: The port at which the program really listens, for each container port.
+    """
     if not probe:
         return None
     common = timing(probe)
     if (http := probe.get("httpGet")) is not None:
         host, port = _host(http, address), _port(http["port"], container, ports)
         path = http.get("path") or "/"
-        url = f"{http.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else '/' + path}"
+        scheme, path = http.get("scheme", "HTTP").lower(), path if path[0] == "/" else f"/{path}"
+        url = f"{scheme}://{host}:{port}{path}"
         headers = {entry["name"]: entry.get("value", "") for entry in http.get("httpHeaders") or ()}
         return Check(host, port, url, headers, **common)
     if (tcp := probe.get("tcpSocket")) is not None:
@@ -83,7 +108,11 @@ def check_of(
 
 
 async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
-    """Return None when it answers well, else what was wrong. Raises `ProbeNotPossible` where the fault is ours."""
+    """Make a check once. Return None if it succeeds, otherwise what is wrong.
+
+    Raises:
+        ProbeNotPossible: The check could not be made.
+    """
     if check.ask is not None:
         return await check.ask()
     try:
@@ -108,34 +137,37 @@ async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
         number = getattr(error, "errno", None)
         if number in _OURS:
             name = errno.errorcode[number]
-            raise ProbeNotPossible(f"this computer could not connect: {name}") from error
+            raise ProbeNotPossible(f"cannot open a connection: {name}") from error
         return str(error)[:300] or type(error).__name__
 
 
 async def watch(
     session: aiohttp.ClientSession, check: Check, changed: Callable[[bool, str], None]
 ) -> None:
-    """Probe once a period until cancelled. Calls `changed` at each turn to good, and at each turn to bad with what was wrong.
+    """Make a check once per period until cancelled.
 
-    A listener of another user is bad at once, however many failures a probe may have. Raises what is a fault of ours.
+    Calls `changed` with True when the container becomes good, and with False and what is wrong when
+    it becomes bad. If another user's program listens at the address, the container is bad at the
+    first failure.
+
+    Raises:
+        ProbeNotPossible: A check could not be made.
     """
     loop = asyncio.get_running_loop()
     await asyncio.sleep(check.delay)
     state: bool | None = None
-    told = ""
+    reported = ""
     good = bad = 0
     began = counted = loop.time()
     while True:
-        asked = loop.time()
+        started = loop.time()
         problem = await attempt(session, check)
         if (
             problem is not None
             and problem != FOREIGN
-            and loop.time() - asked > check.timeout + LATE_SECONDS
+            and loop.time() - started > check.timeout + LATE_SECONDS
         ):
-            problem = await attempt(
-                session, check
-            )  # it could not answer in time, for we did not listen
+            problem = await attempt(session, check)  # an answer in time was not noticed
         if problem is None:
             good, bad = good + 1, 0
             if good >= check.successes and state is not True:
@@ -148,17 +180,24 @@ async def watch(
             if problem == FOREIGN:
                 bad = max(bad, check.failures)
             if bad >= check.failures and (
-                state is not False or (problem == FOREIGN) != (told == FOREIGN)
+                state is not False or (problem == FOREIGN) != (reported == FOREIGN)
             ):
-                state, told = False, problem
+                state, reported = False, problem
                 changed(False, problem)
         eager = state is None and loop.time() - began < EAGER_UNTIL
         pause = min(check.eager, check.period) if eager else check.period
-        await asyncio.sleep(max(asked + pause - loop.time(), min(EAGER_SECONDS, pause)))
+        await asyncio.sleep(max(started + pause - loop.time(), min(EAGER_SECONDS, pause)))
 
 
 async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
-    """Ask a startup probe: None once it has succeeded, what was wrong once it has failed too often. Raises what is a fault of ours."""
+    """Make a check until it succeeds or has failed too often.
+
+    Returns:
+        None if it succeeded, otherwise what is wrong.
+
+    Raises:
+        ProbeNotPossible: A check could not be made.
+    """
     verdict: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     def changed(good: bool, problem: str) -> None:
@@ -176,9 +215,9 @@ async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
         await ended(ends)
 
 
-def _host(asked: Object, address: str) -> str:
-    """Return the host of a probe. What is `localhost` to a pod is the pod's own address here."""
-    host: str = asked.get("host") or address
+def _host(action: Object, address: str) -> str:
+    """Return the host of a probe. In a pod, `localhost` means the pod's own address."""
+    host: str = action.get("host") or address
     return address if host in ("localhost", "127.0.0.1", "::1") else host
 
 

@@ -1,6 +1,7 @@
-"""A probe of the type `grpc`: one call of `grpc.health.v1.Health/Check` (gRPC docs, “Health Checking”; RFC 9113, RFC 7541).
+"""Probes of the type `grpc`: one call of `grpc.health.v1.Health/Check`.
 
-The call and its answer are a dozen frames of HTTP/2 without TLS, which does not justify a gRPC library on every node.
+Sources: gRPC docs, “Health Checking”; RFC 9113 (HTTP/2); RFC 7541 (HPACK). There is no gRPC library
+because call and answer are a dozen HTTP/2 frames without TLS.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _STATES = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
 async def ask(host: str, port: int, service: str, seconds: float) -> str | None:
-    """Return None if the service says that it serves, else what was wrong."""
+    """Return None if a gRPC health service is serving, otherwise what is wrong."""
     try:
         async with timeout(seconds):
             reader, writer = await open_connection(host, port)
@@ -34,9 +35,9 @@ async def ask(host: str, port: int, service: str, seconds: float) -> str | None:
     except ForeignListener:
         return FOREIGN
     except asyncio.TimeoutError:
-        return f"no answer of the gRPC health service within {seconds:g} s at {host}:{port}"
+        return f"no answer from the gRPC health service within {seconds:g} s at {host}:{port}"
     except asyncio.IncompleteReadError:
-        return f"the program at {host}:{port} ended the connection of a gRPC probe"
+        return f"the program at {host}:{port} closed the connection of a gRPC probe"
     except OSError as error:
         return str(error)[:300] or type(error).__name__
     if message is None:
@@ -47,7 +48,7 @@ async def ask(host: str, port: int, service: str, seconds: float) -> str | None:
     return (
         None
         if state == _SERVING
-        else f"the gRPC health service says {_STATES.get(state, str(state))}"
+        else f"the gRPC health service reports {_STATES.get(state, str(state))}"
     )
 
 
@@ -107,7 +108,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _header(name: str, value: str) -> bytes:
-    """Encode a literal header field that no table keeps."""
+    """Encode a literal header field without indexing."""
     return b"\x00" + _text(name) + _text(value)
 
 

@@ -1,4 +1,7 @@
-"""What a container's `lifecycle` asks for after its start and before its end (Kubernetes docs, “Container Lifecycle Hooks”)."""
+"""Lifecycle hooks of containers: `postStart` and `preStop`.
+
+Source: Kubernetes docs, “Container Lifecycle Hooks”.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from . import checks, probes
 
 Object = Mapping[str, Any]
 
-AFTER_START_SECONDS = 600.0
-"""A cluster sets no limit to `postStart`; whatever takes longer hangs."""
+POST_START_SECONDS = 600.0
+"""Timeout of `postStart` hooks, for which Kubernetes has none."""
 
 
 async def run(
@@ -28,7 +31,20 @@ async def run(
     record: PodRecord,
     seconds: float,
 ) -> str | None:
-    """Run a hook to its end: None, or what went wrong."""
+    """Run a hook until it has ended or `seconds` have passed.
+
+    Args:
+        hook: The hook in the container's spec.
+        session: HTTP client.
+        access: Runs commands in the pod.
+        pod: The pod.
+        container: The container's spec.
+        record: The pod's record.
+        seconds: Timeout.
+
+    Returns:
+        None if it succeeded, otherwise what went wrong.
+    """
     if (pause := (hook.get("sleep") or {}).get("seconds")) is not None:
         await asyncio.sleep(min(pause, seconds))
         return None
@@ -36,14 +52,18 @@ async def run(
     return None if check is None else await checks.attempt(session, check)
 
 
-async def before_end(
+async def run_pre_stop(
     session: aiohttp.ClientSession,
     access: PodAccess,
     pod: Object,
     record: PodRecord,
     seconds: float,
 ) -> list[str]:
-    """Run the `preStop` hooks of all containers, at once and for so many seconds at most: what went wrong."""
+    """Run the `preStop` hooks of all containers at the same time, for at most `seconds`.
+
+    Returns:
+        A sentence for each hook that failed.
+    """
     hooks = [
         (found, hook)
         for found in pod["spec"]["containers"]
@@ -56,7 +76,7 @@ async def before_end(
     )
     failed = zip((found["name"] for found, _ in hooks), ended, strict=True)
     return [
-        f"The preStop hook of container {name} failed: {problem}"
+        f"The preStop hook of container '{name}' failed: {problem}"
         for name, problem in failed
         if problem
     ]

@@ -1,4 +1,7 @@
-"""The probes of a container's spec made ready to ask, of every type (Kubernetes API reference, “Probe”)."""
+"""Turns the probes and hooks of a container's spec into checks, for all types of probes.
+
+Source: Kubernetes API reference, “Probe”.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
 Object = Mapping[str, Any]
 
 EXEC_EAGER_SECONDS = 0.5
-"""A command costs more than a request, so a program that starts is asked by it less often."""
+"""Time between checks by a command while a program starts; a command costs more than a request."""
 
 START_SECONDS = 2.0
-"""Added to the timeout of a command: so long may it take on a busy computer until the command itself begins."""
+"""Added to the timeout of a command, because its start may take long on a busy computer."""
 
 OUTPUT_BYTES = 1024
 
@@ -42,10 +45,17 @@ def check_of(
     leading: str = "",
     impossible: Callable[[str], None] | None = None,
 ) -> Check | None:
-    """Return the check for a probe of a container, None if it has none.
+    """Return the check for a probe or hook of a container; None if it has none.
 
-    `leading` is the part of `NB_PREFIX` before the path at which the program is served here; HTTP paths lose it, too. A
-    command that cannot run here is a failure, unless `impossible` is told of it instead: it says nothing of the program.
+    Args:
+        probe: The probe in the container's spec.
+        access: Runs commands in the pod.
+        pod: The pod.
+        container: The container's spec.
+        record: The pod's record.
+        leading: Part of `NB_PREFIX` at which the program is not served; removed from HTTP paths.
+        impossible: Called with the reason if a command cannot be run, which then does not count as
+            a failure. Without it, it does.
     """
     if not probe:
         return None
@@ -62,9 +72,9 @@ def check_of(
         )
         return Check(record.address, port, ask=ask, **common)
     check = checks.check_of(probe, container, record.address, record.ports)
-    asked = (probe.get("httpGet") or {}).get("path") or ""
-    if check is not None and check.url is not None and leading and asked.startswith(f"{leading}/"):
-        return replace(check, url=check.url.replace(asked, asked[len(leading) :], 1))
+    path = (probe.get("httpGet") or {}).get("path") or ""
+    if check is not None and check.url is not None and leading and path.startswith(f"{leading}/"):
+        return replace(check, url=check.url.replace(path, path[len(leading) :], 1))
     return check
 
 
@@ -76,12 +86,21 @@ async def run(
     seconds: float,
     impossible: Callable[[str], None] | None = None,
 ) -> str | None:
-    """Run a command in a container: None if it exits with 0 within `seconds`, else what went wrong."""
+    """Run a command in a container. Return None if it exits with 0, otherwise what went wrong.
+
+    Args:
+        access: Runs commands in the pod.
+        pod: The pod.
+        container: Name of the container.
+        command: The command.
+        seconds: Timeout.
+        impossible: See `check_of`.
+    """
     try:
         async with timeout(seconds + START_SECONDS):
             execution = await access.execute(pod, container, command, tty=False, stdin=False)
             try:
-                code, said = await _watch(execution)
+                code, output = await _output(execution)
             finally:
                 await execution.stop()
     except asyncio.TimeoutError:
@@ -89,18 +108,20 @@ async def run(
     except NotPossible as error:
         text = f"the command {command[0]} cannot run here: {error}"
         if "not found" in str(error):
-            text += ". Install it on this computer, or change the kind's probe"
+            text += ". Install it on this computer, or change the probe"
         if impossible is None:
             return text
         impossible(text)
         return None
     if code == 0:
         return None
-    return f"the command {command[0]} ended with exit code {code}" + (f": {said}" if said else "")
+    return f"the command {command[0]} ended with exit code {code}" + (
+        f": {output}" if output else ""
+    )
 
 
-async def _watch(execution: Execution) -> tuple[int, str]:
-    """Return the exit code and the beginning of what the command wrote."""
+async def _output(execution: Execution) -> tuple[int, str]:
+    """Return a command's exit code and the beginning of its output."""
     kept: dict[int, bytes] = {}
 
     async def read(channel: int, stream: asyncio.StreamReader) -> None:
@@ -119,5 +140,5 @@ async def _watch(execution: Execution) -> tuple[int, str]:
         for task in readers:
             task.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-    said = kept.get(STDERR) or next(iter(kept.values()), b"")
-    return code, " ".join(said.decode(errors="replace").split())[:200]
+    output = kept.get(STDERR) or next(iter(kept.values()), b"")
+    return code, " ".join(output.decode(errors="replace").split())[:200]

@@ -1,7 +1,8 @@
-"""A control group for each container, where we may make some: all that is in it ends at once.
+"""A control group for each container, where we may create them.
 
-Control group v2 only (Linux kernel documentation, "Control Group v2"): a process that starts a new session, gives up its environment
-and outlives its parents stays in its group. Where the group's parent hands the memory controller on, its limit is the kernel's too.
+A process cannot leave its group, whatever it does, and all processes of a group can be killed at
+once. Where the parent group delegates the memory controller, the kernel enforces memory limits.
+Only control groups v2 are used (Linux kernel documentation, “Control Group v2”).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 END_SECONDS = 5.0
-_WAITS_FOR_ITS_END = "import sys; sys.stdin.read()"
+_WAIT_SCRIPT = "import sys; sys.stdin.read()"
 
 
 def parent(prefix: str) -> Path | None:
@@ -27,7 +28,8 @@ def parent(prefix: str) -> Path | None:
     own = _own()
     if own is None:
         return None
-    # A service whose processes systemd puts into a group below the delegated one (DelegateSubgroup=) has the controllers there.
+    # With `DelegateSubgroup=`, systemd puts our process into a group below the delegated one, which
+    # has the controllers.
     candidates = (
         [own.parent, own] if "memory" in _words(own.parent / "cgroup.subtree_control") else [own]
     )
@@ -35,16 +37,19 @@ def parent(prefix: str) -> Path | None:
 
 
 def create(parent: Path, name: str, memory_limit: int | None) -> Path | None:
-    """Make a group for a container. None if it cannot be made.
+    """Create a control group; return None if that is not possible.
 
-    `memory_limit` is in bytes; it holds where the parent hands the memory controller on.
+    Args:
+        parent: The group in which it is created.
+        name: Its name.
+        memory_limit: In bytes; enforced where the parent delegates the memory controller.
     """
     group = parent / name
     try:
         end(group)
         group.mkdir(mode=0o755)
     except OSError as error:
-        log.warning("No control group %s could be made: %s", group, error.strerror)
+        log.warning("Cannot create the control group %s: %s", group, error.strerror)
         return None
     limits = (
         {"memory.max": str(memory_limit), "memory.swap.max": "0", "memory.oom.group": "1"}
@@ -56,12 +61,18 @@ def create(parent: Path, name: str, memory_limit: int | None) -> Path | None:
             try:
                 (group / file).write_text(value)
             except OSError as error:
-                log.warning("%s could not be set for %s: %s", file, group, error.strerror)
+                log.warning(
+                    "Cannot set %s of the control group %s: %s", file, group, error.strerror
+                )
     return group
 
 
 def end(group: Path, seconds: float = END_SECONDS) -> bool:
-    """Kill all that is in a group and remove it. Blocks until it is empty, at most `seconds`; whether it has gone."""
+    """Kill all processes in a group and remove it. Blocks for at most `seconds`.
+
+    Returns:
+        Whether the group was removed.
+    """
     deadline = time.monotonic() + seconds
     while group.exists():
         try:
@@ -71,14 +82,14 @@ def end(group: Path, seconds: float = END_SECONDS) -> bool:
             break
         except OSError as error:
             if time.monotonic() > deadline:
-                log.error("The control group %s could not be ended: %s", group, error.strerror)
+                log.error("Cannot remove the control group %s: %s", group, error.strerror)
                 return False
             time.sleep(0.02)
     return True
 
 
 def _own() -> Path | None:
-    """The directory of our own group, by proc_pid_cgroup(5) and proc_pid_mountinfo(5)."""
+    """Return the directory of our own group (proc_pid_cgroup(5), proc_pid_mountinfo(5))."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
@@ -102,14 +113,14 @@ def _words(file: Path) -> list[str]:
 
 
 def _works(parent: Path, prefix: str) -> bool:
-    """Whether a process can be put into a group there and killed with it."""
+    """Return whether a process can be put into a group below `parent` and killed with it."""
     group = parent / f"{prefix}probe-{os.getpid()}"
     try:
         group.mkdir(mode=0o755)
     except OSError:
         return False
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WAITS_FOR_ITS_END],
+        [sys.executable, "-I", "-S", "-c", _WAIT_SCRIPT],
         stdin=subprocess.PIPE,
         cwd=os.path.abspath(os.sep),
     ) as tried:

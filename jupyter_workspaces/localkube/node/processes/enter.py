@@ -1,8 +1,10 @@
-"""Runs a command beside a container's program: in its mount namespace, with its environment, and no longer than whoever asked listens.
+"""Runs a command in a container: in the mount namespace of its program and with its environment.
 
-Run as a script of its own (`python -I -S enter.py DESCRIPTOR`). DESCRIPTOR is a socket: it reads its plan there, one line of JSON,
-answers there in one line of JSON, `{"exit": code}` or `{"failed": why}`, and kills the command when the other end is closed.
-The command gets this process's own standard streams; with a terminal they are one, and it becomes the command's own.
+This is a script that runs alone (`python -I -S enter.py DESCRIPTOR`), with the standard library and
+`shim.py` only. DESCRIPTOR is a socket, from which it reads its plan, one line of JSON. It answers
+with one line of JSON, `{"exit": code}` or `{"failed": reason}`, and kills the command when the
+other end of the socket is closed. The command gets the standard streams of this process; a terminal
+becomes its controlling terminal.
 """
 
 from __future__ import annotations
@@ -23,24 +25,25 @@ sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
 import shim  # type: ignore[import-not-found]
 
-CANNOT_TELL = 128
+UNKNOWN_EXIT_CODE = 128
 LINE_BYTES = 4 * 2**20
 
 
 def main() -> int:
+    """Run the command of the plan and return the exit status of this script."""
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
     plan = _line(control)
     if plan is None:
         return 1
-    shim._prctl(shim.PR_SET_CHILD_SUBREAPER, 1)
+    shim.prctl(shim.PR_SET_CHILD_SUBREAPER, 1)
     waker, woken = os.pipe()
     for end in (waker, woken):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     try:
-        # Opened before the container's mount namespace is entered, where a volume may lie over it.
+        # Opened outside of the container's mount namespace, in which a volume may hide it.
         group = (
             os.open(plan["cgroup"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             if plan.get("cgroup")
@@ -50,13 +53,13 @@ def main() -> int:
         pid = _spawn(plan, group)
     except OSError as error:
         what = f'"{error.filename}": ' if error.filename else ""
-        _tell(control, {"failed": f"{what}{error.strerror or error}"})
+        _answer(control, {"failed": f"{what}{error.strerror or error}"})
         return 1
-    _let_go()
+    _release_streams()
     code = _wait(pid, control, waker)
     _kill_rest(pid)
     if code is not None:
-        _tell(control, {"exit": code})
+        _answer(control, {"exit": code})
     return 0
 
 
@@ -72,12 +75,12 @@ def _line(control: socket.socket) -> dict[str, Any] | None:
 
 
 def _enter(plan: dict[str, Any]) -> None:
-    """Into the namespaces of the container's program, and to its directory. Raises `OSError`."""
+    """Enter the namespaces of the container's program, and its directory. Raises `OSError`."""
     program = plan["program"]
     if not sys.platform.startswith("linux"):
         os.chdir(plan["directory"])
         return
-    # By a descriptor: the directory's name may mean another one in there.
+    # By a descriptor, because its path may name another directory in the namespace.
     directory = os.open(f"/proc/{program}/cwd", os.O_PATH | os.O_CLOEXEC)
     spaces = [
         (name, os.open(f"/proc/{program}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))
@@ -88,15 +91,14 @@ def _enter(plan: dict[str, Any]) -> None:
             os.sched_setaffinity(0, os.sched_getaffinity(program))
     for name, space in spaces:
         kind = shim.CLONE_NEWUSER if name == "user" else shim.CLONE_NEWNS
-        shim._check(shim._libc().setns(space, kind), f"the {name} namespace")
+        shim.check(shim.libc().setns(space, kind), f"the {name} namespace")
     try:
         os.chdir(plan["directory"])
-    except OSError:  # removed meanwhile: where the program is, there is something
+    except OSError:  # removed meanwhile; the program's directory still exists
         os.fchdir(directory)
     if spaces and os.geteuid() == 0:
-        shim._prctl(
-            shim.PR_CAPBSET_DROP, shim.CAP_SYS_ADMIN
-        )  # as for the program itself: its read-only volumes stay so
+        # As for the program: otherwise it could make read-only volumes writable.
+        shim.prctl(shim.PR_CAPBSET_DROP, shim.CAP_SYS_ADMIN)
 
 
 def _spawn(plan: dict[str, Any], group: int | None) -> int:
@@ -108,12 +110,12 @@ def _spawn(plan: dict[str, Any], group: int | None) -> int:
             os.setsid()
             if plan["tty"]:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            shim._prctl(shim.PR_SET_PDEATHSIG, signal.SIGKILL)
+            shim.prctl(shim.PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(shim.CANNOT_RUN)
             signal.set_wakeup_fd(-1)
             if group is not None:
-                shim._join(group)
+                shim.join_cgroup(group)
             for number in (
                 signal.SIGCHLD,
                 signal.SIGPIPE,
@@ -131,16 +133,16 @@ def _spawn(plan: dict[str, Any], group: int | None) -> int:
         finally:
             os._exit(shim.CANNOT_RUN - 1)
     os.close(failure_end)
-    with open(failure, "rb") as told:
-        fault = told.read()
-    if fault:
+    with open(failure, "rb") as pipe:
+        problem = pipe.read()
+    if problem:
         os.waitpid(pid, 0)
-        raise OSError(*json.loads(fault))
+        raise OSError(*json.loads(problem))
     return pid
 
 
-def _let_go() -> None:
-    """The streams are the command's alone, so that they end with it."""
+def _release_streams() -> None:
+    """Close our standard streams, so that they end with the command."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for end in (0, 1, 2):
         os.dup2(nothing, end)
@@ -148,7 +150,7 @@ def _let_go() -> None:
 
 
 def _wait(pid: int, control: socket.socket, waker: int) -> int | None:
-    """The command's exit code; None when nobody listens any more."""
+    """Return the command's exit code; None if the other end of the socket was closed."""
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
         selector.register(waker, selectors.EVENT_READ)
@@ -156,12 +158,12 @@ def _wait(pid: int, control: socket.socket, waker: int) -> int | None:
             for key, _ in selector.select():
                 if key.fileobj is control:
                     return None
-                shim._empty(waker)
+                shim.drain(waker)
             while True:
                 try:
                     ended, status = os.waitpid(-1, os.WNOHANG)
                 except ChildProcessError:
-                    return CANNOT_TELL
+                    return UNKNOWN_EXIT_CODE
                 if ended == pid:
                     return (
                         128 + os.WTERMSIG(status)
@@ -177,7 +179,7 @@ def _kill_rest(pid: int) -> None:
     while time.monotonic() < deadline:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        for child in shim._children():
+        for child in shim.children():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
         try:
@@ -188,7 +190,7 @@ def _kill_rest(pid: int) -> None:
         time.sleep(0.01)
 
 
-def _tell(control: socket.socket, answer: dict[str, Any]) -> None:
+def _answer(control: socket.socket, answer: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         control.sendall(json.dumps(answer).encode() + b"\n")
 

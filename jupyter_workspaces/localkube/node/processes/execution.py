@@ -1,4 +1,4 @@
-"""One command that runs beside a container's program, as whoever carries its streams sees it."""
+"""A command in a container, run by `enter.py`: its streams, its exit code and its end."""
 
 from __future__ import annotations
 
@@ -26,15 +26,20 @@ ENTER = Path(__file__).with_name("enter.py")
 PIECE_BYTES = 64 * 1024
 STOP_SECONDS = 10.0
 END_OF_INPUT = b"\x04"
-"""What ends the input of a program at a terminal (termios(3), VEOF)."""
+"""Ends the input of a program at a terminal (VEOF in termios(3))."""
 
 
 class Execution:
-    """Owned by whoever started it, who awaits `stop` at the end whatever has happened."""
+    """A running command. Its owner has to call `stop` at the end in any case.
+
+    Attributes:
+        outputs: Output streams by channel.
+    """
 
     def __init__(
         self, process: asyncio.subprocess.Process, control: socket.socket, terminal: int | None
     ) -> None:
+        """Create the execution of a process; see `start`."""
         self.outputs: dict[int, asyncio.StreamReader] = {}
         self._process = process
         self._control = control
@@ -54,7 +59,20 @@ class Execution:
         stdin: bool,
         cgroup: str = "",
     ) -> Execution:
-        """Start a command beside the process `program`, in its control group if it has one. Raises `OSError`."""
+        """Start a command.
+
+        Args:
+            program: Pid of the container's program, whose namespaces the command enters.
+            environment: Environment variables of the command.
+            directory: Its working directory, as the container sees it.
+            command: The command.
+            tty: Whether it gets a terminal.
+            stdin: Whether it gets input.
+            cgroup: Directory of the container's control group, if there is one.
+
+        Raises:
+            OSError: No process can be started.
+        """
         plan = {
             "program": program,
             "namespaces": _namespaces(program),
@@ -94,7 +112,7 @@ class Execution:
         return made
 
     async def write(self, data: bytes) -> None:
-        """To its standard input; returns when it has been taken. What nobody reads any more is dropped."""
+        """Write to standard input and wait until it is read; drop data if it is closed."""
         if self._input is None or self._input.is_closing():
             return
         with contextlib.suppress(ConnectionError, BrokenPipeError):
@@ -102,6 +120,7 @@ class Execution:
             await self._input.drain()
 
     def end_input(self) -> None:
+        """Close standard input."""
         if self._input is None:
             return
         if self._terminal is not None:
@@ -110,18 +129,23 @@ class Execution:
             self._input.close()
 
     def resize(self, width: int, height: int) -> None:
+        """Set the size of the terminal, in characters."""
         if self._terminal is not None:
             fcntl.ioctl(
                 self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0)
             )
 
     async def wait(self) -> int:
-        """Its exit code, 128 + n for a signal n. Raises `NotPossible` when it could not be started."""
+        """Wait for the end of the command and return its exit code, 128 + n for signal n.
+
+        Raises:
+            NotPossible: The command could not be started.
+        """
         loop, data = asyncio.get_running_loop(), b""
         while not data.endswith(b"\n"):
             piece = await loop.sock_recv(self._control, PIECE_BYTES)
             if not piece:
-                raise NotPossible("the process that watches over the command was killed")
+                raise NotPossible("the process that supervises the command was killed")
             data += piece
         answer: dict[str, Any] = json.loads(data)
         if "failed" in answer:
@@ -129,8 +153,8 @@ class Execution:
         return int(answer["exit"])
 
     async def stop(self) -> None:
-        """Kill it and all that it started."""
-        self._control.close()  # which is what it waits for
+        """Kill the command and all its processes."""
+        self._control.close()  # which makes `enter.py` kill them
         for transport in self._transports:
             transport.close() if isinstance(transport, asyncio.ReadTransport) else _abort(transport)
         if self._terminal is not None:
@@ -141,10 +165,9 @@ class Execution:
                 await self._process.wait()
         except asyncio.TimeoutError:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # the command goes with it (PR_SET_PDEATHSIG)
-            with contextlib.suppress(
-                asyncio.TimeoutError
-            ):  # a killed process that does not end hangs in the kernel
+                self._process.kill()  # this kills the command as well (PR_SET_PDEATHSIG)
+            # A killed process that does not end hangs in the kernel.
+            with contextlib.suppress(asyncio.TimeoutError):
                 async with timeout(STOP_SECONDS):
                     await self._process.wait()
 
@@ -169,7 +192,11 @@ class Execution:
 def _terminal(
     theirs: ExitStack, ours: ExitStack
 ) -> tuple[int | None, dict[int, int], int, tuple[int, int, int]]:
-    """Our end of a new terminal, descriptors to read by channel and one to write, and the three that the command gets."""
+    """Open a terminal.
+
+    Returns:
+        Our end, descriptors to read by channel, one to write, and the three of the command.
+    """
     master, slave = pty.openpty()
     theirs.callback(os.close, slave)
     ends = [master, os.dup(master), os.dup(master)]
@@ -195,7 +222,10 @@ def _abort(transport: asyncio.BaseTransport) -> None:
 
 
 def _namespaces(program: int) -> list[str]:
-    """Those of the program's that are not ours: user first, for it gives the right to the other."""
+    """Return the types of a program's namespaces that differ from ours, in the order to enter them.
+
+    The user namespace comes first, because it gives the right to enter the other.
+    """
     found = []
     for name in ("user", "mnt"):
         try:

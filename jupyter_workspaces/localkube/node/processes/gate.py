@@ -1,9 +1,12 @@
-"""Stands before a program that asks nobody who they are: lets in connections of the user who runs it, and nobody else's.
+"""Protects a program that does not authenticate its users from other users of the computer.
 
-Run as a script of its own (`python -I -S gate.py FILE COMMAND…`): becomes the program, which shall listen at a Unix socket (in a
-directory that only its user enters), and leaves a child that carries connections from an address and port to it. All three stand in
-FILE, a JSON object with `address`, `port` and `socket`: every user of a computer can read command lines.
-Every user of a computer can dial its loopback addresses; Linux tells in /proc/net/tcp whose socket is at the other end (proc(5)).
+Every user can connect to loopback addresses. The gate accepts connections at the pod's address and
+forwards those of its own user to the program, which listens at a Unix socket in a private
+directory. Linux lists the user of each socket in /proc/net/tcp (proc(5)).
+
+This is a script that runs alone (`python -I -S gate.py FILE COMMAND…`), with the standard library
+only. It becomes the program, and leaves a child process that forwards connections. FILE is a JSON
+object with `address`, `port` and `socket`, because every user can read command lines.
 """
 
 from __future__ import annotations
@@ -19,14 +22,15 @@ import sys
 PR_SET_PDEATHSIG = 1
 ESTABLISHED = "01"
 PIECE_BYTES = 64 * 1024
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 CONNECTIONS = 1024
 FILES = 4096
 OWN_FILES = 256
-"""Kept for connections that are accepted and not yet admitted, and for looking who dials."""
+"""Reserved for connections that are not yet admitted, and for reading /proc/net/tcp."""
 
 
 def main() -> None:
+    """Start the forwarding child and become the program."""
     place, *command = sys.argv[1:]
     with open(place, encoding="utf-8") as file:
         plan = json.load(file)
@@ -39,27 +43,26 @@ def main() -> None:
                 asyncio.run(serve(plan["address"], plan["port"], plan["socket"]))
             except OSError as error:
                 print(
-                    f"Nothing can listen at this workspace's address: {error.strerror}",
+                    f"The gate cannot listen at the pod's address: {error.strerror}",
                     file=sys.stderr,
                 )
             finally:
-                os.kill(
-                    program, signal.SIGTERM
-                )  # nobody reaches it without its gate; its next run may get another port
+                # The program cannot be reached without the gate; its next run gets another port.
+                os.kill(program, signal.SIGTERM)
         return
     os.execvp(command[0], command)
 
 
 def raise_limit() -> None:
-    """Allow this process more open files; the program keeps the limit that it was given."""
+    """Raise the limit of open files of the gate; the program keeps its own limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def room() -> int:
-    """Return how many connections fit below the limit of open files, each with its connection to the program."""
+def most_connections() -> int:
+    """Return how many connections the limit of open files allows; each needs two files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
         CONNECTIONS
@@ -69,10 +72,10 @@ def room() -> int:
 
 
 async def serve(address: str, port: int, socket: str) -> None:
-    """Listens once the program does, so that whoever tries the port learns when it is ready."""
-    while not await _answers(socket):  # noqa: ASYNC110 - a program does not tell when it listens
-        await asyncio.sleep(LOOK_SECONDS)
-    most = room()
+    """Listen once the program listens, so that probes find out when it is ready."""
+    while not await _answers(socket):  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(POLL_SECONDS)
+    most = most_connections()
     open_now: set[asyncio.Task[None]] = set()
 
     async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +86,7 @@ async def serve(address: str, port: int, socket: str) -> None:
             if len(open_now) <= most and is_of_this_user(
                 writer.get_extra_info("peername"), writer.get_extra_info("sockname")
             ):
-                await _carry(reader, writer, socket)
+                await _forward(reader, writer, socket)
         finally:
             open_now.discard(task)
             writer.close()
@@ -93,12 +96,12 @@ async def serve(address: str, port: int, socket: str) -> None:
         await server.serve_forever()
 
 
-def is_of_this_user(peer: tuple[str, int], here: tuple[str, int]) -> bool:
-    """Whether the socket at the other end of a connection over IPv4 belongs to our own user.
+def is_of_this_user(peer: tuple[str, int], local: tuple[str, int]) -> bool:
+    """Return whether the peer of an IPv4 connection is a socket of our user.
 
-    Only while it is open: the kernel says user 0 of one that is being closed.
+    Only open sockets count: the kernel reports user 0 for those that are being closed.
     """
-    wanted = (_as_written(*peer[:2]), _as_written(*here[:2]))
+    wanted = (_in_proc_format(*peer[:2]), _in_proc_format(*local[:2]))
     with open("/proc/net/tcp") as table:
         for line in table:
             fields = line.split()
@@ -107,8 +110,8 @@ def is_of_this_user(peer: tuple[str, int], here: tuple[str, int]) -> bool:
     return False
 
 
-def _as_written(host: str, port: int) -> str:
-    """As in /proc/net/tcp: the address as a number of this machine's byte order, both in hexadecimal digits."""
+def _in_proc_format(host: str, port: int) -> str:
+    """Return address and port as in /proc/net/tcp: hexadecimal, in native byte order."""
     number = int.from_bytes(bytes(int(part) for part in host.split(".")), sys.byteorder)
     return f"{number:08X}:{port:04X}"
 
@@ -122,8 +125,8 @@ async def _answers(socket: str) -> bool:
     return True
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, socket: str) -> None:
-    """Both ways until both have ended; each side is read no faster than the other takes it."""
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, socket: str) -> None:
+    """Forward data in both directions until both have ended, with backpressure."""
     try:
         inner_reader, inner_writer = await asyncio.open_unix_connection(socket, limit=PIECE_BYTES)
     except OSError:
@@ -135,7 +138,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, soc
     try:
         await asyncio.gather(*ways)
     except OSError:
-        pass  # one side broke off, so does the other
+        pass  # the connection of one side broke
     finally:
         for way in ways:
             way.cancel()

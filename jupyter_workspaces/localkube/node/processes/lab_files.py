@@ -1,7 +1,9 @@
-"""Shows a workspace's volumes in its JupyterLab: the home is the root, and a volume mounted at /data/x appears in it as data/x.
+"""A contents manager that shows a pod's volumes in the file browser of its JupyterLab.
 
-Copied beside the Lab's connection files and loaded by the Lab itself (`--ServerApp.contents_manager_class`), so it needs Jupyter Server
-only. A JSON file of the same name beside it maps the paths to the directories. Nothing is written into the home for it.
+The home is the root, and a volume that is mounted at /data/x appears in it as data/x. Nothing is
+written into the home for that. The file is copied beside the Lab's connection files and loaded by
+the Lab (`--ServerApp.contents_manager_class`), so it needs Jupyter Server only. A JSON file with
+the same name beside it maps paths to directories.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ Model = dict[str, Any]
 
 
 class WorkspaceFiles(AsyncLargeFileManager):
-    """The home's files, and each volume's by a manager of its own."""
+    """Serves the files of the home, and those of each volume by a contents manager of its own."""
 
     def __init__(self, **settings: Any) -> None:
+        """Read the volumes from the file beside this one."""
         super().__init__(**settings)
         found: dict[str, str] = json.loads(
             Path(__file__).with_suffix(".json").read_text(encoding="utf-8")
@@ -42,6 +45,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         *more: Any,
         **named: Any,
     ) -> Model:
+        """Return the model of a file or directory."""
         path = path.strip("/")
         if (inside := self._inside(path)) is not None:
             prefix, volume, rest = inside
@@ -55,6 +59,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         return await self._with_children(model, children) if model["type"] == "directory" else model
 
     async def save(self, model: Model, path: str = "") -> Model:
+        """Save a file or create a directory."""
         if (inside := self._inside(path)) is None:
             saved: Model = await super().save(model, path)
             return saved
@@ -62,6 +67,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         return _outward(await volume.save(model, rest), prefix)
 
     async def delete(self, path: str) -> None:
+        """Delete a file or directory, but not a volume."""
         self._refuse_volume(path, "deleted")
         if (inside := self._inside(path)) is not None:
             await inside[1].delete(inside[2])
@@ -69,6 +75,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         await super().delete(path)
 
     async def rename(self, old_path: str, new_path: str) -> None:
+        """Rename or move a file or directory, also between volumes, but not a volume."""
         self._refuse_volume(old_path, "renamed or moved")
         old, new = self._inside(old_path), self._inside(new_path)
         if old is None and new is None:
@@ -86,14 +93,17 @@ class WorkspaceFiles(AsyncLargeFileManager):
                 await asyncio.to_thread(shutil.move, source, target)
 
     async def file_exists(self, path: str) -> bool:
+        """Return whether a file exists."""
         return os.path.isfile(self._get_os_path(path.strip("/")))
 
     async def dir_exists(self, path: str) -> bool:
+        """Return whether a directory exists, or a volume lies below it."""
         return bool(self._children(path.strip("/"))) or os.path.isdir(
             self._get_os_path(path.strip("/"))
         )
 
     async def is_hidden(self, path: str) -> bool:
+        """Return whether a file or directory is hidden."""
         inside = self._inside(path)
         return bool(
             await inside[1].is_hidden(inside[2])
@@ -102,7 +112,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         )
 
     async def get_kernel_path(self, path: str, model: Model | None = None) -> str:
-        """Kernels start below the root; a notebook in a volume gets the way from there to its directory."""
+        """Return the directory of a notebook's kernel relative to the root, also in a volume."""
         inside = self._inside(path)
         if inside is None:
             found: str = await super().get_kernel_path(path, model=model)
@@ -114,23 +124,27 @@ class WorkspaceFiles(AsyncLargeFileManager):
         )
 
     async def create_checkpoint(self, path: str) -> Model:
+        """Create a checkpoint of a file."""
         checkpoints, rest = self._checkpoints(path)
         return dict(await checkpoints.create_checkpoint(rest))
 
     async def restore_checkpoint(self, checkpoint_id: str, path: str) -> None:
+        """Restore a checkpoint of a file."""
         checkpoints, rest = self._checkpoints(path)
         await checkpoints.restore_checkpoint(checkpoint_id, rest)
 
     async def list_checkpoints(self, path: str) -> list[Model]:
+        """Return the checkpoints of a file."""
         checkpoints, rest = self._checkpoints(path)
         return list(await checkpoints.list_checkpoints(rest))
 
     async def delete_checkpoint(self, checkpoint_id: str, path: str) -> None:
+        """Delete a checkpoint of a file."""
         checkpoints, rest = self._checkpoints(path)
         await checkpoints.delete_checkpoint(checkpoint_id, rest)
 
     def _checkpoints(self, path: str) -> tuple[Any, str]:
-        """Who keeps the checkpoints of a path, and the path as it is called there."""
+        """Return the contents manager with the checkpoints of a path, and the path in it."""
         inside = self._inside(path)
         return (super(), path) if inside is None else (inside[1], inside[2])
 
@@ -142,7 +156,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         return found
 
     def _inside(self, path: str) -> tuple[str, AsyncLargeFileManager, str] | None:
-        """The volume in which a path lies: its own path, who keeps its files, and the rest."""
+        """Return the volume of a path: its path, its contents manager and the path in it."""
         path = path.strip("/")
         for prefix, volume in self._volumes.items():
             if path == prefix or path.startswith(f"{prefix}/"):
@@ -150,7 +164,7 @@ class WorkspaceFiles(AsyncLargeFileManager):
         return None
 
     def _children(self, path: str) -> list[str]:
-        """What must be seen in a directory because volumes lie in or below it."""
+        """Return the names in a directory that lead to volumes."""
         start = f"{path}/" if path else ""
         return sorted(
             {
@@ -174,12 +188,12 @@ class WorkspaceFiles(AsyncLargeFileManager):
         path = path.strip("/")
         if path in self._volumes or self._children(path):
             raise HTTPError(
-                400, f"{path} holds a volume of this workspace and cannot be {done} here."
+                400, f"'{path}' contains a volume of this workspace and cannot be {done}."
             )
 
 
 def _outward(model: Model, prefix: str) -> Model:
-    """A volume's model as it looks from the root."""
+    """Return the model of a file in a volume with its path relative to the root."""
     model["path"] = f"{prefix}/{model['path'].strip('/')}".rstrip("/")
     model["name"] = model["path"].rpartition("/")[2]
     if model["type"] == "directory" and model.get("content") is not None:
@@ -188,7 +202,7 @@ def _outward(model: Model, prefix: str) -> Model:
 
 
 def _directory(path: str, content: bool) -> Model:
-    """One that is there only because a volume lies below it."""
+    """Return the model of a directory that only exists because a volume lies below it."""
     then = datetime.fromtimestamp(Path(__file__).stat().st_mtime, tz=timezone.utc)
     return {
         **{

@@ -1,4 +1,7 @@
-"""What each pod uses, in one look at the process table for all of them, and what it may use."""
+"""Measures what containers use, and enforces their memory, core and priority limits.
+
+All containers are measured with one scan of the process table.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,22 @@ log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 
 SCAN_SECONDS = 2.0
-CLOSE_SECONDS = 0.5
-CLOSE = 0.8
-"""From this share of its memory on, a container is looked at more often."""
+NEAR_LIMIT_SECONDS = 0.5
+NEAR_LIMIT = 0.8
+"""Share of its memory limit from which on a container is measured more often."""
 
 NICEST = 10
 
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU in cores since the last look, memory in bytes."""
+    """What a container or node uses.
+
+    Attributes:
+        cpu: Cores, on average since the last measurement.
+        memory: Memory in bytes.
+        processes: Number of processes, or of containers for a node.
+    """
 
     cpu: float
     memory: int
@@ -44,15 +53,24 @@ class _Watched:
     process: psutil.Process
     memory_limit: int | None
     exceeded: Callable[[int], None]
-    told: bool = False
+    reported: bool = False
     nice: int = 0
 
 
 class NodeMetrics:
-    """Watches containers by their shims. One task owns it; `usage` may be read any time."""
+    """Measures containers by the processes of their shims.
+
+    Attributes:
+        usage: The last measurement of each container, by pod uid and container name.
+    """
 
     def __init__(self, seconds: float = SCAN_SECONDS, name: str = "") -> None:
-        """Of the node `name`."""
+        """Create the metrics of a node; `run` measures.
+
+        Args:
+            seconds: Time between measurements.
+            name: Name of the node.
+        """
         self._seconds = seconds
         self._name = name
         self.usage: dict[tuple[str, str], Usage] = {}
@@ -61,14 +79,16 @@ class NodeMetrics:
 
     @property
     def window(self) -> float:
+        """Seconds between measurements."""
         return self._seconds
 
     @property
     def containers(self) -> Mapping[tuple[str, str], Usage]:
+        """The last measurement of each container, by pod uid and container name."""
         return self.usage
 
     def node(self) -> tuple[str, Usage]:
-        """The node's name, and what the whole computer uses: CPU since the last time that somebody asked."""
+        """Return the node's name and what the computer uses (CPU since the last call)."""
         memory = psutil.virtual_memory()
         cpu = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
         return self._name, Usage(cpu, memory.total - memory.available, len(self._watched))
@@ -80,24 +100,32 @@ class NodeMetrics:
         memory_limit: int | None,
         exceeded: Callable[[int], None],
     ) -> None:
-        """Watch the container `key` = (pod uid, container). `exceeded` is called once with the bytes used when it passes its limit."""
+        """Measure a container from now on.
+
+        Args:
+            key: Pod uid and container name.
+            process: The container's shim.
+            memory_limit: In bytes, if it has one.
+            exceeded: Called once, with the bytes used, when the container exceeds its limit.
+        """
         self._watched[key] = _Watched(process, memory_limit, exceeded)
 
     def remove(self, key: tuple[str, str]) -> None:
+        """Stop measuring a container."""
         for kept in (self._watched, self.usage, self._times):
             kept.pop(key, None)
 
-    def settle(self, key: tuple[str, str], nice: int) -> None:
-        """From now on the container has only its share of the CPU: it was let start at full speed."""
+    def lower_priority(self, key: tuple[str, str], nice: int) -> None:
+        """Set the nice value of a container that has started; it starts at full priority."""
         if (held := self._watched.get(key)) is not None:
             held.nice = nice
 
     def processes(self) -> list[psutil.Process]:
-        """The shims that are watched."""
+        """Return the shims of the containers that are measured."""
         return [held.process for held in self._watched.values()]
 
     async def run(self) -> None:
-        """Look every `seconds`, more often while something is close to its limit, until cancelled."""
+        """Measure until cancelled, more often while a container is close to its limit."""
         while True:
             pause = self._seconds
             if self._watched:
@@ -108,13 +136,13 @@ class NodeMetrics:
                     if held is None or held is not watched[key]:
                         continue
                     self.usage[key] = usage
-                    if held.memory_limit is None or held.told:
+                    if held.memory_limit is None or held.reported:
                         continue
                     if usage.memory > held.memory_limit:
-                        held.told = True
+                        held.reported = True
                         held.exceeded(usage.memory)
-                    elif usage.memory > held.memory_limit * CLOSE:
-                        pause = min(CLOSE_SECONDS, self._seconds)
+                    elif usage.memory > held.memory_limit * NEAR_LIMIT:
+                        pause = min(NEAR_LIMIT_SECONDS, self._seconds)
             await asyncio.sleep(pause)
 
     def _scan(self, watched: Mapping[tuple[str, str], _Watched]) -> dict[tuple[str, str], Usage]:
@@ -125,16 +153,14 @@ class NodeMetrics:
             memory, times = 0, {}
             if held.nice:
                 _share(processes, held.nice)
-                held.nice = 0  # later ones inherit it
+                held.nice = 0  # new processes inherit it
             for process in processes:
                 with contextlib.suppress(psutil.Error), process.oneshot():
                     spent = process.cpu_times()
                     times[process.pid] = spent.user + spent.system
                     memory += process.memory_info().rss
             if held.memory_limit is not None and memory > held.memory_limit:
-                memory = _proportional(
-                    processes, memory
-                )  # pages that its processes share count once
+                memory = _proportional(processes, memory)  # counts shared pages once
             found[key] = Usage(self._cores(key, times), memory, len(times))
         return found
 
@@ -147,13 +173,16 @@ class NodeMetrics:
 
 
 def memory_limit(container: Object) -> int | None:
-    """Bytes a container may use; None without a limit."""
+    """Return the memory limit of a container in bytes; None without a limit."""
     limit = _amount(container, "limits", "memory")
     return None if limit is None else int(limit)
 
 
 def cores(container: Object, neighbours: Iterable[psutil.Process]) -> list[int] | None:
-    """The cores for a container with a CPU limit: those that its neighbours are bound to least. None: all, or the system cannot bind."""
+    """Return the cores for a container with a CPU limit, those with the fewest neighbours.
+
+    Returns None if the container may use all cores, or if the system cannot bind processes.
+    """
     limit = _amount(container, "limits", "cpu")
     if limit is None or not hasattr(os, "sched_getaffinity"):
         return None
@@ -172,7 +201,11 @@ def cores(container: Object, neighbours: Iterable[psutil.Process]) -> list[int] 
 
 
 def niceness(container: Object) -> int:
-    """The nice value whose weight against a full core's is about the share of a core that was asked for (sched(7): a step is a quarter)."""
+    """Return the nice value for a container's CPU request.
+
+    Its weight relative to that of a full core is about the requested share of a core; each step of
+    the nice value is a factor of 1.25 (sched(7)).
+    """
     request = _amount(container, "requests", "cpu")
     if request is None or request >= 1:
         return 0
@@ -185,9 +218,7 @@ def _share(processes: Iterable[psutil.Process], nice: int) -> None:
             if process.nice() < nice:
                 process.nice(nice)
         with contextlib.suppress(OSError), open(f"/proc/{process.pid}/autogroup", "w") as file:
-            file.write(
-                str(nice)
-            )  # sessions compete as groups where the kernel groups them (sched(7))
+            file.write(str(nice))  # with autogroups, sessions compete with each other (sched(7))
 
 
 def _amount(container: Object, section: str, name: str) -> float | None:
@@ -198,7 +229,7 @@ def _amount(container: Object, section: str, name: str) -> float | None:
         return float(parse(str(text)))
     except QuantityError:
         log.warning(
-            "The %s %s %r of container %s cannot be read",
+            "Cannot parse the %s %s %r of container %s",
             name,
             section,
             text,

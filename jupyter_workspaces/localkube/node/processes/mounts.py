@@ -1,4 +1,8 @@
-"""Where a container's volumes appear: a plan of steps for the shim, or links where no mount namespace can be made."""
+"""Plans how a container's volumes appear at their mount paths.
+
+The shim mounts them in a mount namespace by a plan of steps. Where mount namespaces are not
+available, they appear as links below a directory of the pod.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,14 @@ _KERNEL = (PurePosixPath("/proc"), PurePosixPath("/sys"))
 
 @dataclass(frozen=True)
 class Mount:
-    """One volume mount. `private` sources are copies of our own, which need no guard against writing."""
+    """One volume mount.
+
+    Attributes:
+        path: Mount path.
+        source: Directory or file that appears there.
+        read_only: Whether it must not be written.
+        private: Whether the source is a copy, which need not be protected from writing.
+    """
 
     path: str
     source: Path
@@ -31,24 +42,33 @@ class Mount:
 
 @dataclass
 class Plan:
-    """`steps` for the shim; `made` are mount points that had to be made inside a volume, to be removed afterwards."""
+    """How volumes are mounted.
+
+    Attributes:
+        steps: Steps for the shim (`shim.mount`).
+        made: Mount points that were created inside volumes, to be removed afterwards.
+    """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
 
 
-class Hides(Exception):
-    """A mount would hide what the program itself needs."""
+class HidesProgram(Exception):
+    """A mount would hide files that the program needs."""
 
     def __init__(self, mount: Mount, path: Path) -> None:
+        """Create the error for a mount that would hide `path`."""
         super().__init__(
-            f"{mount.path} cannot be used as a mount path here: {path} lies in it, and the workspace's program needs that"
+            f"A volume cannot be mounted at {mount.path}, because the program needs {path} in it."
         )
         self.mount = mount
 
 
 def namespaces() -> str | None:
-    """Which kind of mount namespace this user can make: `root`, `user` or None. Blocks for about 0.1 s."""
+    """Return the type of mount namespaces that this user can create: `root`, `user` or None.
+
+    Blocks for about 0.1 s.
+    """
     if not sys.platform.startswith("linux"):
         return None
     with tempfile.TemporaryDirectory() as directory:
@@ -67,7 +87,16 @@ def namespaces() -> str | None:
 
 
 def plan(mounts: Sequence[Mount], needed: Iterable[Path]) -> Plan:
-    """Steps that make every volume appear at exactly its path. Raises `Waiting`, and `Hides` when something `needed` would be covered."""
+    """Return the steps that mount every volume at its path.
+
+    Args:
+        mounts: The volume mounts.
+        needed: Paths that no mount may hide.
+
+    Raises:
+        Waiting: A volume cannot be mounted at its path.
+        HidesProgram: A mount would hide a path in `needed`.
+    """
     made = Plan()
     visible = {Path(os.path.realpath(path)) for path in needed} | {
         Path(os.path.abspath(path)) for path in needed
@@ -94,7 +123,7 @@ def plan(mounts: Sequence[Mount], needed: Iterable[Path]) -> Plan:
             target, missing = _resolve(path)
             for kept in visible:
                 if kept == Path(target) or Path(target) in kept.parents:
-                    raise Hides(mount, kept)
+                    raise HidesProgram(mount, kept)
             if missing is not None:
                 shadows.add(missing)
                 points += _points(target, mount.source)
@@ -111,13 +140,24 @@ def plan(mounts: Sequence[Mount], needed: Iterable[Path]) -> Plan:
 
 
 def link(mounts: Sequence[Mount], root: Path, home: Mount | None) -> None:
-    """Links below `root` at the volumes' paths, for systems without mount namespaces. Raises `Waiting`, `OSError`."""
+    """Create links to volumes at their paths below `root`, for systems without mount namespaces.
+
+    Args:
+        mounts: The volume mounts.
+        root: Directory of the links.
+        home: The home volume, which needs no link because `HOME` names it.
+
+    Raises:
+        Waiting: A volume cannot appear as a link.
+        OSError: A link cannot be created.
+    """
     for mount in mounts:
         if mount.read_only and not mount.private:
             raise Waiting(
                 READ_ONLY,
-                f"The volume at {mount.path} is read-only, which this computer cannot enforce: it needs Linux with user namespaces "
-                "(or root). Make the volume writable, or leave it out.",
+                f"The volume at {mount.path} is read-only, which this computer cannot enforce. "
+                "That requires Linux with user namespaces, or root. Make the volume writable, or "
+                "remove it.",
                 60.0,
             )
     paths = {mount: _checked(mount) for mount in mounts}
@@ -128,12 +168,12 @@ def link(mounts: Sequence[Mount], root: Path, home: Mount | None) -> None:
             if PurePosixPath(paths[mount]) in PurePosixPath(paths[other]).parents
         ]
         if inner and mount is home:
-            continue  # home is reached by HOME; here its place holds the links of what is mounted in it
+            continue  # `HOME` names the home; its path holds links to volumes inside it
         if inner:
             raise Waiting(
                 VOLUME,
-                f"The volume at {inner[0].path} lies inside the one at {mount.path}, which this computer cannot show without mount "
-                "namespaces (Linux with user namespaces, or root). Give it a path of its own.",
+                f"The volume at {inner[0].path} lies inside the one at {mount.path}. That requires "
+                "mount namespaces (Linux with user namespaces, or root). Use another mount path.",
                 60.0,
             )
         place = root / paths[mount].lstrip("/")
@@ -147,12 +187,14 @@ def _checked(mount: Mount) -> str:
     if not pure.is_absolute() or path.startswith("//") or len(pure.parts) < 2:
         raise Waiting(
             VOLUME,
-            f"A volume cannot be mounted at {mount.path!r}: the path must be absolute and not the root.",
+            f"A volume cannot be mounted at '{mount.path}'. Use an absolute path other than /.",
             60.0,
         )
     if any(pure == kernel or kernel in pure.parents for kernel in _KERNEL):
         raise Waiting(
-            VOLUME, f"A volume cannot be mounted at {mount.path}: that belongs to the kernel.", 60.0
+            VOLUME,
+            f"A volume cannot be mounted at {mount.path}, which belongs to the kernel.",
+            60.0,
         )
     return path
 
@@ -162,14 +204,14 @@ def _parts(mount: Mount) -> tuple[str, ...]:
 
 
 def _resolve(path: str) -> tuple[str, str | None]:
-    """The path with its links followed, and the deepest directory that is there if the path itself is not."""
+    """Return a path with links resolved, and its deepest existing parent if it does not exist."""
     real = os.path.realpath(path)
     if os.path.exists(real):
         return real, None
-    there = os.path.dirname(real)
-    while not os.path.isdir(there):
-        there = os.path.dirname(there)
-    return real, there
+    parent = os.path.dirname(real)
+    while not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    return real, parent
 
 
 def _points(target: str, source: Path) -> list[dict[str, Any]]:
@@ -179,13 +221,14 @@ def _points(target: str, source: Path) -> list[dict[str, Any]]:
 
 
 def _point_within(outer: Mount, mount: Mount, made: Plan) -> None:
-    """A mount point inside another volume. Like any container runtime we must make it there when it is missing; it goes again."""
+    """Create a mount point inside another volume, as container runtimes do; removed afterwards."""
     inside = outer.source / PurePosixPath(_checked(mount)).relative_to(_checked(outer))
     real, base = Path(os.path.realpath(inside)), Path(os.path.realpath(outer.source))
     if real != base and base not in real.parents:
         raise Waiting(
             VOLUME,
-            f"{mount.path} cannot be a mount path: a link in the volume at {outer.path} leads out of it.",
+            f"A volume cannot be mounted at {mount.path}: a link in the volume at {outer.path} "
+            "leads out of it. Use another mount path.",
             60.0,
         )
     if real.exists():
@@ -193,7 +236,8 @@ def _point_within(outer: Mount, mount: Mount, made: Plan) -> None:
     if outer.read_only:
         raise Waiting(
             VOLUME,
-            f"{mount.path} lies inside the read-only volume at {outer.path} and does not exist there. Take another path.",
+            f"{mount.path} does not exist in the read-only volume at {outer.path}. Use another "
+            "mount path.",
             60.0,
         )
     for parent in reversed([real, *real.parents]):
@@ -206,7 +250,7 @@ def _point_within(outer: Mount, mount: Mount, made: Plan) -> None:
 
 
 def clear_points(made: Iterable[str]) -> None:
-    """Remove mount points that were made inside volumes, as long as they are empty."""
+    """Remove mount points that were created inside volumes if they are empty."""
     for path in reversed(list(made)):
         try:
             if os.path.isdir(path) and not os.path.islink(path):

@@ -1,8 +1,12 @@
-"""Stands between a container's program and everybody else: mounts its volumes, keeps its log, reaps its children, writes its exit code.
+"""Runs the program of a container: mounts volumes, writes its log, reaps children, records its end.
 
-Run as a script of its own (`python -I -S shim.py`), with nothing but the standard library, so that it is small and outlives whoever
-started it. It reads its plan, a JSON object, from standard input, answers `started` or `failed <why>` in one line on standard output,
-and ends when the program has ended. `shim.py --probe DIRECTORY` answers which mount namespaces can be made here: `root`, `user` or `none`.
+The shim outlives the node that started it, so that programs do. It reads its plan, a JSON object,
+from standard input, answers `started` or `failed REASON` in one line on standard output, and ends
+when the program and all its processes have ended. `shim.py --probe DIRECTORY` prints the type of
+mount namespaces that this user can create: `root`, `user` or `none`.
+
+This must stay one file: it is a script that runs alone (`python -I -S shim.py`) with the standard
+library only, so that each container costs little memory and depends on no installed package.
 """
 
 from __future__ import annotations
@@ -33,17 +37,18 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 32, 4096, 16384, 1 << 19
 MNT_DETACH = 2
 
 LINE_BYTES = 16 * 1024
-"""Longer lines are stored in pieces, as other container runtimes do."""
+"""Longer lines are written in pieces, as container runtimes do."""
 
 DRAIN_SECONDS = 2.0
 KILL_SECONDS = 5.0
-LONGEST_PAUSE = 0.5
+LONGEST_KILL_PAUSE = 0.5
 CANNOT_RUN = 128
 OOM_SCORE = "300"
-"""When the whole machine runs out of memory, the kernel takes a workspace before the cluster or the desktop."""
+"""If the machine runs out of memory, the kernel kills programs of pods before other processes."""
 
 
 def main() -> int:
+    """Run the program of the plan and return the exit status of this script."""
     if sys.argv[1:2] == ["--probe"]:
         print(probe(sys.argv[2]))
         return 0
@@ -53,22 +58,22 @@ def main() -> int:
     began = time.time()
     group = None
     try:
-        _calm()
-        if plan.get("cgroup"):  # opened here, because a volume may lie over it
+        _prepare_process()
+        if plan.get("cgroup"):  # opened here, because a volume may hide it
             group = os.open(plan["cgroup"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if plan.get("namespace"):
             enter_namespace(plan["namespace"])
             mount(plan["steps"], plan["staging"])
         program = Program(plan, log, group)
     except OSError as error:
-        why = (
+        reason = (
             f"{error.strerror or error}: {error.filename}"
             if error.filename
             else str(error.strerror or error)
         )
-        log.write("stderr", f"This container could not be started: {why}\n".encode())
-        _finish(plan["exit"], began, CANNOT_RUN, None, why)
-        _answer(f"failed {why}")
+        log.write("stderr", f"This container could not be started: {reason}\n".encode())
+        _finish(plan["exit"], began, CANNOT_RUN, None, reason)
+        _answer(f"failed {reason}")
         return 1
     _answer("started")
     code, number = program.run()
@@ -84,10 +89,19 @@ def main() -> int:
 
 
 class Program:
-    """The container's program and all that comes of it. Raises `OSError` when it cannot be started."""
+    """The container's program and all processes that descend from it."""
 
     def __init__(self, plan: dict[str, Any], log: Log, group: int | None = None) -> None:
-        """All of it belongs to the control group whose directory is open as `group`, if any."""
+        """Start the program.
+
+        Args:
+            plan: The plan of the shim.
+            log: The container's log.
+            group: Open directory of the program's control group, if it has one.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
         self._log, self._group = log, group
         self._signals, waker = (
             os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
@@ -104,15 +118,13 @@ class Program:
     def _spawn(self, plan: dict[str, Any]) -> int:
         out, out_end = os.pipe()
         err, err_end = os.pipe()
-        failure, failure_end = (
-            os.pipe()
-        )  # closed by a successful exec, since Python's pipes are not inherited
+        failure, failure_end = os.pipe()  # closed by a successful exec
         shim = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
                 os.setsid()
-                _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 if os.getppid() != shim:
                     os._exit(CANNOT_RUN)
                 for number in (
@@ -128,7 +140,7 @@ class Program:
                 os.dup2(out_end, 1)
                 os.dup2(err_end, 2)
                 if self._group is not None:
-                    _join(self._group)
+                    join_cgroup(self._group)
                 os.umask(plan.get("umask", 0o022))
                 limit_files(plan.get("openFiles"))
                 os.chdir(plan["directory"])
@@ -144,18 +156,18 @@ class Program:
                 os._exit(CANNOT_RUN - 1)
         for end in (out_end, err_end, failure_end):
             os.close(end)
-        with open(failure, "rb") as told:
-            fault = told.read()
-        if fault:
+        with open(failure, "rb") as pipe:
+            problem = pipe.read()
+        if problem:
             os.waitpid(pid, 0)
-            raise OSError(*json.loads(fault))
+            raise OSError(*json.loads(problem))
         for end, name in ((out, "stdout"), (err, "stderr")):
             os.set_blocking(end, False)
             self._streams[end] = name
         return pid
 
     def run(self) -> tuple[int, int | None]:
-        """Until the program has ended and nothing of it is left: its exit code, and the signal that ended it."""
+        """Wait until all processes have ended. Return the exit code and the signal, if any."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._signals, selectors.EVENT_READ)
             for end in self._streams:
@@ -164,14 +176,14 @@ class Program:
             while status is None:
                 for key, _ in selector.select():
                     if key.fd == self._signals:
-                        _empty(self._signals)
+                        drain(self._signals)
                     else:
                         self._copy(key.fd, selector)
                 status = self._reap()
             pause = 0.01
-            while self._kill_rest():  # until nothing is left: what outlived us would be nobody's
+            while self._kill_rest():  # until no process is left that could outlive the shim
                 time.sleep(pause)
-                pause = min(pause * 1.2, LONGEST_PAUSE)
+                pause = min(pause * 1.2, LONGEST_KILL_PAUSE)
             selector.unregister(self._signals)
             deadline = time.monotonic() + DRAIN_SECONDS
             while self._streams and (left := deadline - time.monotonic()) > 0:
@@ -195,7 +207,7 @@ class Program:
         del self._streams[end]
 
     def _reap(self) -> int | None:
-        """The program's wait status once it has ended; its orphans, which are ours, are reaped on the way."""
+        """Reap children. Return the wait status of the program once it has ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -207,17 +219,17 @@ class Program:
                 return status
 
     def _kill_rest(self) -> bool:
-        """A container ends with its first program: whatever is left becomes our child and is killed. True while there is any."""
+        """Kill remaining processes, which are our children now. Return whether there are any."""
         if self._group is not None:
             try:
-                _write(self._group, "cgroup.kill", b"1")
+                _write_file(self._group, "cgroup.kill", b"1")
             except OSError:
-                pass  # it was removed with the pod; the walk below finds the rest
+                pass  # removed with the pod; the loop below kills the rest
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
-        for pid in _children():
+        for pid in children():
             try:
                 os.kill(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
@@ -238,20 +250,30 @@ class Program:
             pass
 
 
-def limit_files(most: int | None) -> None:
-    """Give a program the limit of open files that it would have without us: those that use select(2) need it low. Raises `OSError`."""
-    if most is not None:
+def limit_files(limit: int | None) -> None:
+    """Set the limit of open files that the program would have without us.
+
+    Programs that use select(2) need a low limit.
+
+    Raises:
+        OSError: The limit cannot be set.
+    """
+    if limit is not None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(
             resource.RLIMIT_NOFILE,
-            (most if hard == resource.RLIM_INFINITY else min(most, hard), hard),
+            (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard),
         )
 
 
 class Log:
-    """Lines in the form of the container runtime interface, `time stream F text`, in at most `files` files of `limit` bytes."""
+    """The log of a container in the format of the container runtime interface.
+
+    Each line is `time stream F text`, or `P` instead of `F` for a piece of a long line.
+    """
 
     def __init__(self, path: str, limit: int, files: int) -> None:
+        """Write to at most `files` files of at most `limit` bytes."""
         self._path, self._limit, self._files = path, limit, files
         self._rest = {"stdout": b"", "stderr": b""}
         self._open()
@@ -263,8 +285,10 @@ class Log:
         self._size = os.fstat(self._file).st_size
 
     def write(self, stream: str, data: bytes) -> None:
+        """Write output of the program; an incomplete last line is kept for the next call."""
         now = time.time_ns()
-        head = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now // 10**9))}.{now % 10**9:09d}Z {stream} ".encode()
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9))
+        head = f"{seconds}.{now % 10**9:09d}Z {stream} ".encode()
         *lines, rest = (self._rest[stream] + data).split(b"\n")
         pieces = []
         for line in lines:
@@ -285,7 +309,7 @@ class Log:
                 self._rotate()
             self._size += os.write(self._file, piece)
         except OSError:
-            return  # a full disk costs log lines, never the program, which would block on its output
+            return  # without space, log lines are lost; the program must not block on its output
 
     def _rotate(self) -> None:
         os.close(self._file)
@@ -299,7 +323,7 @@ class Log:
         self._open()
 
     def close(self) -> None:
-        """Store what did not end with a line break."""
+        """Write incomplete lines and close the log."""
         for stream, rest in self._rest.items():
             if rest:
                 self.write(stream, b"\n")
@@ -310,10 +334,10 @@ class Log:
 
 
 def enter_namespace(kind: str) -> None:
-    """Leave the machine's mount namespace for one of our own. Raises `OSError`."""
+    """Enter a new mount namespace. Raises `OSError`."""
     if kind == "user":
         user, group = os.geteuid(), os.getegid()
-        _check(_libc().unshare(CLONE_NEWUSER | CLONE_NEWNS), "a user namespace")
+        check(libc().unshare(CLONE_NEWUSER | CLONE_NEWNS), "a user namespace")
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{user} {user} 1"),
@@ -322,13 +346,13 @@ def enter_namespace(kind: str) -> None:
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     else:
-        _check(_libc().unshare(CLONE_NEWNS), "a mount namespace")
-    # What the machine mounts and unmounts later shows in here; nothing of ours shows out there.
+        check(libc().unshare(CLONE_NEWNS), "a mount namespace")
+    # Later mounts of the machine appear in the namespace; ours do not appear outside of it.
     _mount("none", "/", None, MS_REC | MS_SLAVE)
 
 
 def mount(steps: list[dict[str, Any]], staging: str) -> None:
-    """Carry out a plan of `mounts.py`: first room for new mount points, then the volumes themselves."""
+    """Carry out the steps of `mounts.plan`: create mount points, then mount volumes."""
     for step in steps:
         if step["do"] == "shadow":
             shadow(step["path"], staging)
@@ -337,9 +361,9 @@ def mount(steps: list[dict[str, Any]], staging: str) -> None:
         elif step["do"] == "file":
             os.close(os.open(step["path"], os.O_WRONLY | os.O_CREAT, 0o644))
     volumes = [step for step in steps if step["do"] == "bind"]
-    # Opened before the first is mounted: one volume's mount point may hide where another one comes from.
+    # All sources are opened first, because a mounted volume may hide the source of another one.
     sources = [os.open(step["source"], os.O_PATH | os.O_CLOEXEC) for step in volumes]
-    for step, source in zip(volumes, sources):  # noqa: B905 - same length, and old Pythons run this too
+    for step, source in zip(volumes, sources):  # noqa: B905 - same length
         _mount(f"/proc/self/fd/{source}", step["path"], None, MS_BIND | MS_REC)
         if step["readOnly"]:
             _mount(
@@ -350,13 +374,14 @@ def mount(steps: list[dict[str, Any]], staging: str) -> None:
             )
         os.close(source)
     if os.geteuid() == 0:
-        _prctl(
-            PR_CAPBSET_DROP, CAP_SYS_ADMIN
-        )  # or it could make its read-only volumes writable again
+        prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN)  # or it could make read-only volumes writable
 
 
 def shadow(path: str, staging: str) -> None:
-    """Lay an empty file system over a directory and put back all that is in it, so that mount points can be made beside."""
+    """Cover a directory with an empty file system and mount its entries in that one.
+
+    Mount points can then be created beside them.
+    """
     found = os.stat(path)
     sticky = bool(found.st_mode & stat.S_ISVTX)
     options = f"mode={stat.S_IMODE(found.st_mode):o}" + ("" if sticky else ",size=16m")
@@ -375,23 +400,23 @@ def shadow(path: str, staging: str) -> None:
                 os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600))
             _mount(entry.path, target, None, MS_BIND | MS_REC)
         except FileNotFoundError:
-            continue  # it went away meanwhile
+            continue  # removed meanwhile
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL):
                 raise
-            # What this user cannot reach is not reached in here either.
+            # What this user cannot access is not accessible in the namespace either.
     if path != "/":
         _mount(staging, path, None, MS_BIND | MS_REC)
-        _check(_libc().umount2(staging.encode(), MNT_DETACH), staging)
+        check(libc().umount2(staging.encode(), MNT_DETACH), staging)
         return
     os.chdir(staging)
-    _check(_libc().pivot_root(b".", b"."), "pivot_root")
-    _check(_libc().umount2(b".", MNT_DETACH), "the old root")
+    check(libc().pivot_root(b".", b"."), "pivot_root")
+    check(libc().umount2(b".", MNT_DETACH), "the old root")
     os.chdir("/")
 
 
 def probe(directory: str) -> str:
-    """Which kind of namespace can be made and used by this user: `root`, `user` or `none`."""
+    """Return the type of mount namespaces that this user can use: `root`, `user` or `none`."""
     if not sys.platform.startswith("linux"):
         return "none"
     for kind in ("root", "user") if os.geteuid() == 0 else ("user",):
@@ -419,37 +444,39 @@ def probe(directory: str) -> str:
 
 
 def _kept_flags(path: str) -> int:
-    """What a remount must not drop: in a user namespace the kernel would refuse it."""
+    """Return the flags that a remount has to keep in a user namespace."""
     return os.statvfs(path).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    done = _libc().mount(
+    done = libc().mount(
         source.encode(),
         target.encode(),
         kind.encode() if kind else None,
         ctypes.c_ulong(flags),
         options.encode(),
     )
-    _check(done, target)
+    check(done, target)
 
 
-def _check(done: int, what: str) -> None:
+def check(done: int, what: str) -> None:
+    """Raise `OSError` with the name of what failed if a call of the C library did."""
     if done != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
 
 
-def _libc() -> Any:
+def libc() -> Any:
+    """Return the C library."""
     return ctypes.CDLL(None, use_errno=True)
 
 
-# Small things
+# Helpers
 
 
-def _calm() -> None:
-    """Take over the orphans of the program, and offer it first when the machine runs out of memory."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+def _prepare_process() -> None:
+    """Become the parent of orphans, and a preferred victim if the machine runs out of memory."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(OOM_SCORE)
@@ -457,13 +484,14 @@ def _calm() -> None:
         pass
 
 
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int) -> None:
+    """Set an attribute of this process on Linux; do nothing on other systems."""
     if sys.platform.startswith("linux"):
-        _libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+        libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
-def _children() -> list[int]:
-    """Our direct children, on systems with /proc."""
+def children() -> list[int]:
+    """Return the pids of our children, on systems with /proc."""
     found: list[int] = []
     shim = os.getpid()
     try:
@@ -483,7 +511,8 @@ def _children() -> list[int]:
     return found
 
 
-def _empty(end: int) -> None:
+def drain(end: int) -> None:
+    """Read all data from a pipe."""
     try:
         while os.read(end, 4096):
             pass
@@ -491,7 +520,7 @@ def _empty(end: int) -> None:
         pass
 
 
-def _write(directory: int, name: str, data: bytes) -> None:
+def _write_file(directory: int, name: str, data: bytes) -> None:
     file = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.write(file, data)
@@ -499,25 +528,25 @@ def _write(directory: int, name: str, data: bytes) -> None:
         os.close(file)
 
 
-def _join(group: int) -> None:
-    """Bring this process, and so all that comes of it, into a control group."""
+def join_cgroup(group: int) -> None:
+    """Move this process, and thereby its descendants, into a control group."""
     try:
-        _write(group, "cgroup.procs", b"0")
-    except OSError as error:  # it runs all the same, and its log tells
+        _write_file(group, "cgroup.procs", b"0")
+    except OSError as error:  # the program runs without it, and its log says so
         os.write(
             2, f"This program could not be put into its control group: {error.strerror}\n".encode()
         )
 
 
 def _ran_out_of_memory(group: int | None) -> bool:
-    """Whether the kernel killed something of the group for its memory limit."""
+    """Return whether the kernel killed a process of the group because of its memory limit."""
     if group is None:
         return False
     try:
         with os.fdopen(os.open("memory.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=group)) as file:
             return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in file)
     except OSError:
-        return False  # nobody counts memory there
+        return False  # the memory controller is not enabled
 
 
 def _finish(
@@ -528,7 +557,7 @@ def _finish(
     message: str,
     out_of_memory: bool = False,
 ) -> None:
-    """The exit code, whole or not at all."""
+    """Write the file with the end of the run atomically."""
     record = {
         "exitCode": code,
         "signal": number,
@@ -544,7 +573,7 @@ def _finish(
 
 
 def _answer(line: str) -> None:
-    """Tell who started us, if still there, and let go of them."""
+    """Answer the node, if it still runs, and close the standard streams."""
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
         os.write(1, line.replace("\n", " ").encode() + b"\n")

@@ -1,4 +1,7 @@
-"""A directory with a path short enough for Unix sockets, if the cluster's own path is too long (unix(7))."""
+"""Directories with paths that are short enough for Unix sockets (unix(7)).
+
+They are used where the path of the cluster's directory is too long.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,21 @@ from pathlib import Path
 
 PATH_BYTES = 107 if sys.platform.startswith("linux") else 103
 NAME_BYTES = 24
-"""Room for the names that programs give their sockets, such as `tmux-1000/default`."""
+"""Length reserved for names of sockets, such as `tmux-1000/default`."""
 
 
 def fits(directory: Path) -> bool:
-    """Whether a socket of a usual name can be made in `directory`."""
+    """Return whether a socket with a usual name can be created in `directory`."""
     return len(os.fsencode(directory)) + 1 + NAME_BYTES <= PATH_BYTES
 
 
 def ensure(link: Path) -> Path:
-    """Return a private directory with a short path that `link` names from now on. Raises `OSError`.
+    """Return a private directory with a short path, to which `link` points from now on.
 
-    It has a random name, because others can write where it lies, too.
+    It has a random name, because other users can write to its parent directory.
+
+    Raises:
+        OSError: The directory or the link cannot be created.
     """
     if (held := _held(link)) is not None:
         return held
@@ -35,7 +41,7 @@ def ensure(link: Path) -> Path:
 
 
 def remove(link: Path) -> None:
-    """Remove the directory that `link` names, and the link."""
+    """Remove the directory to which `link` points, and the link."""
     if (held := _held(link)) is not None:
         shutil.rmtree(held, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -43,7 +49,7 @@ def remove(link: Path) -> None:
 
 
 def _held(link: Path) -> Path | None:
-    """Return the directory that a link names, if it is a directory of ours with mode 0700."""
+    """Return the directory to which a link points if it is ours and has the mode 0700."""
     try:
         found = Path(os.readlink(link))
         state = os.lstat(found)

@@ -1,4 +1,4 @@
-"""Trees of processes: who belongs to a pod, found in one look at the process table, and how to end them all."""
+"""Finds and kills all processes of a pod: by parents, control group and environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from jupyter_workspaces.localkube.node.records import PodFiles, all_pods
 
 from . import cgroups
-from .programs import find, is_over
+from .shims import find, has_ended
 
 KILL_SECONDS = 5.0
 STOP_SECONDS = 5.0
@@ -40,10 +40,14 @@ def descendants(roots: Iterable[int]) -> dict[int, list[int]]:
 
 
 def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
-    """End all that a shim holds; the shim itself follows by itself, having written the exit code. True when nothing is left."""
+    """Kill all processes of a shim. The shim writes the exit code and ends by itself.
+
+    Returns:
+        Whether all of them have ended.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if is_over(shim):
+        if has_ended(shim):
             return True
         try:
             for process in shim.children(recursive=True):
@@ -54,17 +58,21 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
             continue
         except psutil.Error:
             pass
-        return is_over(shim)
+        return has_ended(shim)
     try:
         shim.kill()
         shim.wait(1.0)
     except (psutil.NoSuchProcess, psutil.TimeoutExpired):
         pass
-    return is_over(shim)
+    return has_ended(shim)
 
 
 def kill_lost(files: PodFiles, variable: str) -> None:
-    """End what a pod's shims have lost: by its control groups where it has some, and by its mark in the environment. Blocks."""
+    """Kill processes of a pod that have lost their shim. Blocks.
+
+    They are found by the pod's control groups and by its uid in the environment variable
+    `variable`.
+    """
     record = files.load()
     if record is None:
         return
@@ -77,7 +85,11 @@ def kill_lost(files: PodFiles, variable: str) -> None:
 
 
 def kill_marked(uid: str, variable: str) -> int:
-    """Kill processes of a pod whose shim is gone, known by their environment. How many there were."""
+    """Kill the processes with a pod's uid in an environment variable.
+
+    Returns:
+        The number of processes that were killed.
+    """
     count = 0
     for process in psutil.process_iter(["uids"] if os.name == "posix" else []):
         try:
@@ -96,9 +108,13 @@ def kill_marked(uid: str, variable: str) -> int:
 
 
 def stop_pods(directory: Path, variable: str) -> None:
-    """End all processes of the pods recorded in a cluster's directory, found by pid and time of birth, control group and mark.
+    """Stop all processes of the pods in the directory of a cluster.
 
-    Blocks until they are gone: they get some seconds to save their files, then they are killed.
+    Blocks until they have ended. They get some seconds to save their files, then they are killed.
+
+    Args:
+        directory: The cluster's directory.
+        variable: Environment variable with the pod's uid.
     """
     found = [shim for files in all_pods(directory) for shim in shims(files)]
     for shim in found:
@@ -107,7 +123,7 @@ def stop_pods(directory: Path, variable: str) -> None:
         except psutil.Error:
             continue
     deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline and not all(is_over(shim) for shim in found):
+    while time.monotonic() < deadline and not all(has_ended(shim) for shim in found):
         time.sleep(0.02)
     for shim in found:
         kill(shim)
@@ -116,7 +132,7 @@ def stop_pods(directory: Path, variable: str) -> None:
 
 
 def shims(files: PodFiles) -> list[psutil.Process]:
-    """The living shims of a pod."""
+    """Return the running shims of a pod."""
     record = files.load()
     if record is None:
         return []

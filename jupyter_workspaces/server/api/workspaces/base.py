@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.server.http import problems
 from jupyter_workspaces.server.http.base import JSON, BaseHandler
@@ -79,7 +79,7 @@ class DataHandler(BaseHandler):
     async def data(self, model: type[Model]) -> Model:
         """Decode `data` of the body's envelope. Raises `Problem` 400, 413, 415 and 422."""
         self.media(JSON)
-        found = await aside(self.body, partial(bodies.enveloped, model=model))
+        found = await read_in_thread(self.body, partial(bodies.enveloped, model=model))
         if self.expected is not None and getattr(found, "revision", None) == "":
             found.revision = self.expected  # type: ignore[attr-defined]
         causes: Callable[[], list[Cause]] | None = getattr(found, "causes", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.server.access_reviews import Access
 from jupyter_workspaces.server.cache import Cache
 
@@ -63,7 +63,7 @@ class WorkspacesServices:
         await self.restarts.stop()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the feed's tasks."""
         return self.feed.health
 

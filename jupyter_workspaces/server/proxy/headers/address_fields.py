@@ -1,18 +1,18 @@
-"""Header fields that hold an address, a path or a host, and how each is mapped on its way in and out. Pure.
+"""Header fields that contain a URL, a path or a host, and how their values are mapped. Pure.
 
-One table for both directions. The browser's addresses are those of this server (its public host and
-base URL); the program in a workspace sees the public host, and paths without the base URL. What is not
-in the table holds no address: it passes as it is, or not at all (`request_headers`, `response_headers`).
+`FIELDS` is one table for both directions. The browser's addresses are those of this server: its
+public host and base URL. The program in a workspace sees the public host, and paths without the base
+URL. `request_headers` and `response_headers` decide about fields that are not in the table.
 
-`Host` is what the browser asked for, as an ingress passes it on. So `Origin` and `Referer` match it,
-and `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix` say the same. A kind whose program wants another
-host sets it by `httpProxy.requestHeaders`.
+`Host` is the host that the browser requested, as an ingress forwards it. So `Origin` and `Referer`
+match it, and `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix` agree with it. A kind whose program
+needs another host sets it by `httpProxy.requestHeaders`.
 
 Sources: IANA's field-name registry, RFC 4918 (WebDAV), RFC 8288 (Link), CSP 3, WHATWG HTML and Fetch,
 the source-map specification (ECMA-426), and the documentation of htmx, Unpoly and Turbo.
 
-Values are bytes as Latin-1 text, as Tornado reads and writes them. So only ASCII white space is white
-space here: `\\xa0` may be a part of a letter.
+Values are bytes as Latin-1 text, as Tornado reads and writes them. So only ASCII white space counts:
+the byte A0 may be a part of a letter.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 
 @dataclass(frozen=True)
-class Addresses:
+class AddressMapping:
     """Public and upstream address of a workspace's port.
 
-    `scheme` is the browser's; `is_trusted` returns whether the administrator permits an origin.
+    Attributes:
+        path: The mapping of paths.
+        scheme: The scheme that the browser uses.
+        is_trusted: Returns whether the administrator permits an origin.
     """
 
     path: PublicPath
@@ -40,11 +43,12 @@ class Addresses:
 
     @cached_property
     def origin(self) -> str:
+        """The public origin."""
         return f"{self.scheme}://{self.path.public}"
 
     @cached_property
     def own_hosts(self) -> frozenset[str]:
-        """Hosts that the program may use for itself, besides the public one."""
+        """Hosts that the program may use for itself, except the public one."""
         host, mark, port = self.path.upstream.lower().rpartition(":")
         if not mark or not port.isdecimal():
             host, port = self.path.upstream.lower(), "80"
@@ -58,37 +62,44 @@ class Addresses:
 
 
 _SPACE = " \t"
-Map = Callable[[str, Addresses], "str | None"]
+Map = Callable[[str, AddressMapping], "str | None"]
+"""Maps a value. Returns None to drop the field."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """How a field's value is mapped; a map returns None for a value that does not pass."""
+    """How a field's value is mapped. None leaves the value unchanged in that direction."""
 
     inward: Map | None = None
     outward: Map | None = None
 
 
-def inward(name: str, value: str, addresses: Addresses) -> str | None:
-    """Map a request header's value for the program; None to drop it. `name` is lower case."""
-    field = TABLE.get(name)
+def inward(name: str, value: str, addresses: AddressMapping) -> str | None:
+    """Map a request header's value for the program. Returns None to drop it.
+
+    `name` is in lower case.
+    """
+    field = FIELDS.get(name)
     return value if field is None or field.inward is None else field.inward(value, addresses)
 
 
-def outward(name: str, value: str, addresses: Addresses) -> str | None:
-    """Map a response header's value for the browser; None to drop it. `name` is lower case."""
-    field = TABLE.get(name)
+def outward(name: str, value: str, addresses: AddressMapping) -> str | None:
+    """Map a response header's value for the browser. Returns None to drop it.
+
+    `name` is in lower case.
+    """
+    field = FIELDS.get(name)
     return value if field is None or field.outward is None else field.outward(value, addresses)
 
 
-def _is_public(host: str, addresses: Addresses) -> bool:
+def _is_public(host: str, addresses: AddressMapping) -> bool:
     return host.lower() == addresses.path.public.lower()
 
 
 # Inward
 
 
-def _origin(value: str, addresses: Addresses) -> str:
+def _origin(value: str, addresses: AddressMapping) -> str:
     """Map permitted origins to the public one, because programs accept only that."""
     return (
         addresses.origin
@@ -97,7 +108,7 @@ def _origin(value: str, addresses: Addresses) -> str:
     )
 
 
-def _page(value: str, addresses: Addresses) -> str | None:
+def _page(value: str, addresses: AddressMapping) -> str | None:
     """Map a page's URL, without its query. Returns None for other pages of this server."""
     scheme, mark, rest = value.partition("://")
     host, slash, target = rest.partition("/")
@@ -113,7 +124,7 @@ def _page(value: str, addresses: Addresses) -> str | None:
     )
 
 
-def _resource(value: str, addresses: Addresses) -> str | None:
+def _resource(value: str, addresses: AddressMapping) -> str | None:
     """Map a URL or path with its query. Returns None for one of this server's other resources."""
     scheme, mark, rest = value.strip(_SPACE).partition("://")
     if not mark:
@@ -131,13 +142,13 @@ def _resource(value: str, addresses: Addresses) -> str | None:
     )
 
 
-# In a quoted string `<` is a character. Each alternative also ends at the end, so that no bracket or
-# quote is looked at twice.
+# In a quoted string `<` is an ordinary character. Each alternative also matches up to the end of the
+# value, so that no bracket or quote is scanned twice.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|<([^>]*)(>|$)')
 
 
-def _resources(value: str, addresses: Addresses) -> str:
-    """`<…>` as in `Link` and WebDAV's `If`."""
+def _resources(value: str, addresses: AddressMapping) -> str:
+    """Map the URLs in `<…>`, as in `Link` and WebDAV's `If`."""
     return _BRACKETS.sub(
         lambda found: (
             found[0] if found[1] is None else f"<{_resource(found[1], addresses) or ''}{found[2]}"
@@ -149,7 +160,7 @@ def _resources(value: str, addresses: Addresses) -> str:
 # Outward
 
 
-def address(value: str, addresses: Addresses) -> str:
+def address(value: str, addresses: AddressMapping) -> str:
     """Map a URL of the program to the browser's.
 
     Handles paths, and protocol-relative and absolute URLs at the public host, the pod's, and a
@@ -168,12 +179,12 @@ def address(value: str, addresses: Addresses) -> str:
         if host and host == path.public.lower():
             mapped = path.outward(value)
             below = re.match(r"(?:https?:)?//[^/?#]*(/.*)", mapped, re.IGNORECASE | re.DOTALL)
-            # Below the workspace whatever scheme the program believed that the browser uses.
+            # The program may not know the browser's scheme, so a path below the workspace suffices.
             return below[1] if below is not None and below[1].startswith(path.outer) else mapped
     return path.outward(value)
 
 
-def _links(value: str, addresses: Addresses) -> str:
+def _links(value: str, addresses: AddressMapping) -> str:
     return _BRACKETS.sub(
         lambda found: (
             found[0] if found[1] is None else f"<{address(found[1], addresses)}{found[2]}"
@@ -187,7 +198,7 @@ _REFRESH = re.compile(
 )
 
 
-def _refresh(value: str, addresses: Addresses) -> str | None:
+def _refresh(value: str, addresses: AddressMapping) -> str | None:
     """Map the URL of a `Refresh` header, parsed as browsers do.
 
     Source: WHATWG HTML, “shared declarative refresh steps”.
@@ -201,17 +212,17 @@ def _refresh(value: str, addresses: Addresses) -> str | None:
     return f"{match[1]}; url={address(target, addresses)}" if target else match[1]
 
 
-def _scope(value: str, addresses: Addresses) -> str:
+def _scope(value: str, addresses: AddressMapping) -> str:
     return addresses.path.confined(value.strip(_SPACE))
 
 
-def _readers(value: str, addresses: Addresses) -> str | None:
-    """`Access-Control-Allow-Origin`: the program that names itself means pages that are of our origin."""
+def _allowed_origin(value: str, addresses: AddressMapping) -> str | None:
+    """Drop an `Access-Control-Allow-Origin` with the program's own host, which means our pages."""
     return None if value.strip(_SPACE).partition("://")[2].lower() in addresses.own_hosts else value
 
 
-def _policy(value: str, addresses: Addresses) -> str:
-    """Content-Security-Policy: where reports go, and sources that name the program by host and path."""
+def _policy(value: str, addresses: AddressMapping) -> str:
+    """Map the report URIs, and the sources with the program's host, of a CSP."""
     directives = []
     for directive in value.split(";"):
         words = re.split(r"([ \t]+)", directive)
@@ -233,36 +244,37 @@ def _policy(value: str, addresses: Addresses) -> str:
 _SOURCE = re.compile(r"((?:https?|wss?)://)?([^/\s']+)(/\S*)?", re.IGNORECASE | re.ASCII)
 
 
-def _source(word: str, addresses: Addresses) -> str:
-    """Map a source of a policy. Browsers compare its path, if any, with the public path."""
+def _source(word: str, addresses: AddressMapping) -> str:
+    """Map a source of a policy. Browsers compare its path, if it has one, with the public path."""
     match = _SOURCE.fullmatch(word)
     if match is None or match[2].lower() not in addresses.own_hosts | {
         addresses.path.public.lower()
     }:
         return word
-    return f"{match[1] or ''}{addresses.path.public}{addresses.path.outward_path(match[3]) if match[3] else ''}"
+    path = addresses.path.outward_path(match[3]) if match[3] else ""
+    return f"{match[1] or ''}{addresses.path.public}{path}"
 
 
-def _address_or_json(value: str, addresses: Addresses) -> str:
-    """htmx's `HX-Location`: an address, or JSON with it as `path`."""
+def _address_or_json(value: str, addresses: AddressMapping) -> str:
+    """Map htmx's `HX-Location`: a URL, or JSON with a URL as `path`."""
     if not value.lstrip().startswith("{"):
         return address(value, addresses)
     try:
-        told = json.loads(value)
+        document = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    if isinstance(told.get("path"), str):
-        told["path"] = address(told["path"], addresses)
-    return json.dumps(told)
+    if isinstance(document.get("path"), str):
+        document["path"] = address(document["path"], addresses)
+    return json.dumps(document)
 
 
 _ADDRESS = Field(outward=address)
 
-TABLE: dict[str, Field] = {
+FIELDS: dict[str, Field] = {
     # Both ways
     "content-location": Field(inward=_resource, outward=address),
     "link": Field(inward=_resources, outward=_links),
-    # Requests (`host`, `x-forwarded-*` and `cookie` are written anew by `request_headers`)
+    # Requests (`request_headers` writes `host`, `x-forwarded-*` and `cookie`)
     "origin": Field(inward=_origin),
     "referer": Field(inward=_page),
     "destination": Field(inward=_resource),
@@ -270,8 +282,8 @@ TABLE: dict[str, Field] = {
     "alt-used": Field(inward=lambda value, addresses: None),
     "hx-current-url": Field(inward=_page),
     "x-up-location": Field(inward=_page, outward=address),
-    # Responses (`set-cookie` is rebuilt by `credentials`; `alt-svc` and its like never pass)
-    "access-control-allow-origin": Field(outward=_readers),
+    # Responses (`credentials` rebuilds `set-cookie`)
+    "access-control-allow-origin": Field(outward=_allowed_origin),
     "content-security-policy": Field(outward=_policy),
     "content-security-policy-report-only": Field(outward=_policy),
     "location": _ADDRESS,

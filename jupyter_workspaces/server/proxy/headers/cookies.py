@@ -1,11 +1,11 @@
-"""Cookies as browsers read them. Pure.
+"""Cookies, parsed as browsers parse them. Pure.
 
-Sources: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it.
+Sources: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it. Headers are bytes as Latin-1
+text: a character is a byte.
 
-Headers are bytes as Latin-1 text: a character is a byte.
-
-Whatever is not understood here is dropped. A cookie that a browser would read in another way than
-this module does must not reach it.
+A cookie that a browser would parse differently must not reach it, so everything that this module does
+not understand is dropped. That is why no library is used: `http.cookies` rejects names that browsers
+accept (`a[b]`), drops all cookies after an error and quotes values.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 COOKIE_BYTES = 4096
-"""Name and value together (RFC 6265bis §5.6)."""
+"""Size limit of name and value together (RFC 6265bis §5.6)."""
 
 ATTRIBUTE_BYTES = 1024
+"""Size limit of an attribute's value (RFC 6265bis §5.6). Longer ones are ignored."""
 
 _SPACE = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# Wider than a token (PHP names cookies `a[b]`), without what some server takes
-# for the end of a name.
+# Wider than a token (PHP names cookies `a[b]`), without characters that end a name for some servers.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z()/:<>?@\[\]{}]+")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
@@ -32,7 +32,7 @@ _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 class SetCookie:
     """One `Set-Cookie` header.
 
-    `path` is None where the browser would use the directory of the requested page.
+    `path` is None if the browser uses the directory of the requested page.
     """
 
     name: str
@@ -63,27 +63,25 @@ class SetCookie:
 
 
 def parse(header: str) -> SetCookie | None:
-    """Parse a `Set-Cookie` header; None for a cookie that is refused.
+    """Parse a `Set-Cookie` header. Returns None for a cookie that must not be forwarded.
 
-    Refused are control characters, more than `COOKIE_BYTES`, an empty name (a browser sends such a
-    cookie as its bare value, and `=_xsrf=1` would reach a server as `_xsrf=1`), a name that servers
-    read in different ways, and `__Secure-` without `Secure`.
+    These are cookies with control characters, with more than `COOKIE_BYTES`, with an empty name (a
+    browser sends only the value of such a cookie, so `=_xsrf=1` reaches a server as `_xsrf=1`), with
+    a name that servers parse differently, and with a name `__Secure-…` but without `Secure`.
     """
     if _CONTROL.search(header):
         return None
     pair, *attributes = header.split(";")
     name, mark, value = pair.partition("=")
     name, value = name.strip(_SPACE), value.strip(_SPACE)
-    if not mark or not _NAME.fullmatch(name) or _size(name) + _size(value) > COOKIE_BYTES:
+    if not mark or not _NAME.fullmatch(name) or len(name) + len(value) > COOKIE_BYTES:
         return None
     found: dict[str, str] = {}
     for attribute in attributes:
-        key, _, said = attribute.partition("=")
-        key, said = key.strip(_SPACE).lower(), said.strip(_SPACE)
-        if _size(said) <= ATTRIBUTE_BYTES and not (
-            key == "max-age" and not _MAX_AGE.fullmatch(said)
-        ):
-            found[key] = said  # of several with one name the last counts
+        key, _, text = attribute.partition("=")
+        key, text = key.strip(_SPACE).lower(), text.strip(_SPACE)
+        if len(text) <= ATTRIBUTE_BYTES and not (key == "max-age" and not _MAX_AGE.fullmatch(text)):
+            found[key] = text  # the last of several with one name counts
     path = found.get("path", "")
     if name.lower().startswith("__secure-") and "secure" not in found:
         return None
@@ -101,10 +99,7 @@ def parse(header: str) -> SetCookie | None:
 
 
 def pairs(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Parse `Cookie` headers into names and values.
-
-    Cookies without a name are left out, as `parse` never let one in.
-    """
+    """Yield the names and values of `Cookie` headers, without cookies that have no name."""
     for header in headers:
         for pair in header.split(";"):
             name, mark, value = pair.partition("=")
@@ -114,9 +109,5 @@ def pairs(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def default_path(page: str) -> str:
-    """Return the path of a cookie that names none, by the page's path (RFC 6265 §5.1.4)."""
+    """Return the path of a cookie without a `Path`, for the path of its page (RFC 6265 §5.1.4)."""
     return page[: page.rfind("/")] if page.count("/") > 1 else "/"
-
-
-def _size(text: str) -> int:
-    return len(text)

@@ -1,14 +1,14 @@
-"""Filters the browser's credentials for a workspace, and renames the workspace's cookies. Pure.
+"""Keeps the browser's credentials out of workspaces, and separates the workspaces' cookies. Pure.
 
-The cookies of this server (Jupyter's, JupyterHub's) and those of proxies in front never go in. A
-workspace may use the same names (the Lab in it is a Jupyter server too): its cookies of such names
-live in the browser with a prefix, so that neither server ever reads the other's.
+A workspace never gets the cookies of this server (Jupyter's, JupyterHub's) and of reverse proxies in
+front. It may use the same names, since the Lab in it is a Jupyter server, too: its cookies of such
+names have a prefix in the browser, so neither server reads those of the other.
 
-With `--trusted-header-auth` there is a proxy in front whose cookies may have any name. A workspace then
-gets only what it has set itself: each of its cookies has a second one beside it, with the same path and
-lifetime and not readable by scripts, that holds a hash of name and value. A cookie goes in if its hash
-is there. So no state is kept here, several servers may share the work, and a workspace that sets a
-cookie of the front proxy's name does not get the front proxy's value.
+With `--trusted-header-auth` there is a reverse proxy whose cookies may have any name. A workspace then
+gets only cookies that it has set itself. Each of them comes with a second one, the proof, with the
+same path and lifetime and not readable by scripts, that holds a hash of name and value. A cookie is
+forwarded if its proof exists. So the server keeps no state, several servers may share the work, and
+a workspace that sets a cookie with the name of the proxy's does not get the proxy's value.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from urllib.parse import parse_qsl, unquote_plus
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from . import cookies, front_proxies
-from .front_proxies import Front, Passing
+from .front_proxies import AllowedNames, FrontProxy
 
 PREFIX = "workspace-"
-PROOF = "workspaces-set-"
+"""Prefix of a workspace's cookies whose names this server reserves."""
+PROOF_PREFIX = "workspaces-set-"
+"""Prefix of the names of proofs."""
 XSRF = "_xsrf"
 SHORTEST_TOKEN = 8
-"""A shorter token may occur in any value by chance, so it is compared with whole values only."""
+"""A shorter token may occur in a value by chance, so it is compared with whole values only."""
 
-# `__Host-` wants the path `/`, and ours is never that (RFC 6265bis §4.1.3.2).
+# `__Host-` requires the path `/`, which a workspace never has (RFC 6265bis §4.1.3.2).
 _RESERVED = re.compile(
     r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|jupyter-workspaces-|workspaces-set-|__host-",
     re.IGNORECASE,
@@ -39,92 +41,106 @@ _RESERVED = re.compile(
 
 
 @dataclass(frozen=True)
-class Guard:
-    """The server's own secrets, and what is known of the proxy in front.
+class CredentialFilter:
+    """Filter of one request's credentials.
 
-    `cookie` is the name of the login cookie, `tokens` are those that may have authenticated the
-    user.
+    Attributes:
+        cookie: Name of the server's login cookie.
+        tokens: Tokens of the server that may have authenticated the user.
+        front: The reverse proxy of `--trusted-header-auth`.
+        allowed: The administrator's exceptions.
     """
 
     cookie: str
     tokens: frozenset[str] = frozenset()
-    front: Front = field(default_factory=Front)
-    passing: Passing = field(default_factory=Passing)
+    front: FrontProxy = field(default_factory=FrontProxy)
+    allowed: AllowedNames = field(default_factory=AllowedNames)
 
-    def reserved(self, name: str) -> bool:
-        """Return whether a cookie of this name is the server's, or that of a proxy in front."""
+    def is_reserved(self, name: str) -> bool:
+        """Return whether a cookie's name belongs to the server or to a reverse proxy."""
         return (
             name == self.cookie
             or _RESERVED.match(name) is not None
             or front_proxies.COOKIES.match(name) is not None
         )
 
-    def shows_token(self, value: str) -> bool:
-        """Return whether a value is, or contains, a token of the server."""
+    def contains_token(self, value: str) -> bool:
+        """Return whether a value is or contains a token of the server."""
         return any(
             token == value or (len(token) >= SHORTEST_TOKEN and token in value)
             for token in self.tokens
         )
 
-    def keeps_out(self, name: str, value: str) -> bool:
+    def drops_header(self, name: str, value: str) -> bool:
         """Return whether a request header of this lower-case name must not reach a workspace."""
-        if self.shows_token(value):
+        if self.contains_token(value):
             return True
-        if front_proxies.matches(name, self.passing.request_headers):
+        if front_proxies.matches(name, self.allowed.request_headers):
             return False
         if name == "authorization":
             return front_proxies.is_authorization_of_front(value, self.front)
         return front_proxies.is_identity(name, value, self.front)
 
     def cookies_inward(self, headers: Iterable[str]) -> dict[str, str]:
-        """The workspace's own cookies of `Cookie` headers, under its own names. Of two with one name the first counts (RFC 6265 §5.4)."""
+        """Return the workspace's cookies in `Cookie` headers, by the names that it gave them.
+
+        The first of several with one name counts (RFC 6265 §5.4).
+        """
         found: dict[str, str] = {}
         given = list(cookies.pairs(headers))
         proofs = (
-            {(name[len(PROOF) :], value) for name, value in given if name.startswith(PROOF)}
+            {
+                (name[len(PROOF_PREFIX) :], value)
+                for name, value in given
+                if name.startswith(PROOF_PREFIX)
+            }
             if self.front.trusted
             else set()
         )
         for name, value in given:
             outer = name
-            if name.startswith(PREFIX) and self.reserved(name[len(PREFIX) :]):
+            if name.startswith(PREFIX) and self.is_reserved(name[len(PREFIX) :]):
                 name = name[len(PREFIX) :]
-            elif self.reserved(name):
+            elif self.is_reserved(name):
                 continue
             proven = not self.front.trusted or (outer, _proof(outer, value)) in proofs
             if (
-                proven or front_proxies.matches(outer, self.passing.cookies)
-            ) and not self.shows_token(value):
+                proven or front_proxies.matches(outer, self.allowed.cookies)
+            ) and not self.contains_token(value):
                 found.setdefault(name, value)
         return found
 
     def outer_xsrf(self, headers: Iterable[str]) -> set[str]:
-        """The values of the server's own XSRF cookie."""
+        """Return the values of the server's own XSRF cookie."""
         return {value for name, value in cookies.pairs(headers) if name == XSRF}
 
     def cookies_outward(self, header: str, path: PublicPath, page: str) -> list[str]:
-        """Rebuild a `Set-Cookie` for the browser: for this host only, within the workspace's path.
+        """Rebuild a `Set-Cookie` for this host only and within the workspace's path.
 
-        A name that this server uses itself is kept apart by `PREFIX`. `page` is the path of the
-        request as the browser knows it. Behind a trusted proxy the proof that the workspace set it
-        comes along. Empty for a cookie that is refused (`cookies.parse`).
+        Args:
+            header: The value of the workspace's header.
+            path: The public path of the workspace.
+            page: The path of the request in the browser.
+
+        Returns:
+            Nothing for a cookie that must not be forwarded, else the cookie, and with a trusted
+            proxy its proof.
         """
         cookie = cookies.parse(header)
         if cookie is None:
             return []
-        name = PREFIX + cookie.name if self.reserved(cookie.name) else cookie.name
+        name = PREFIX + cookie.name if self.is_reserved(cookie.name) else cookie.name
         at = path.confined(cookie.path if cookie.path is not None else cookies.default_path(page))
         if not self.front.trusted:
             return [cookie.header(name, at)]
         proof = replace(cookie, value=_proof(name, cookie.value), http_only=True)
-        return [cookie.header(name, at), proof.header(PROOF + name, at)]
-
-    def cookie_outward(self, header: str, path: PublicPath, page: str) -> str | None:
-        """Return the first of `cookies_outward`, None for a cookie that is refused."""
-        return next(iter(self.cookies_outward(header, path, page)), None)
+        return [cookie.header(name, at), proof.header(PROOF_PREFIX + name, at)]
 
     def query_inward(self, target: str, xsrf: dict[str, str]) -> str:
-        """Path and query without our token; the server's XSRF value is exchanged by `xsrf` (outer value → inner value, "" drops it)."""
+        """Return a path and query without the server's token and XSRF value.
+
+        `xsrf` maps XSRF values of the server to those of the workspace, or to "" to drop them.
+        """
         path, mark, query = target.partition("?")
         if not mark:
             return target
@@ -143,11 +159,11 @@ class Guard:
 
 
 def _proof(name: str, value: str) -> str:
-    """Return a hash of a cookie's name and value: 96 bits of SHA-256."""
+    """Return the proof of a cookie: 96 bits of a SHA-256 hash of its name and value."""
     digest = hashlib.sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).digest()
     return base64.urlsafe_b64encode(digest[:12]).decode()
 
 
 def has_token(query: str, tokens: frozenset[str]) -> bool:
-    """Whether a query shows one of the server's tokens."""
+    """Return whether a query contains one of the server's tokens."""
     return any(key == "token" and value in tokens for key, value in parse_qsl(query))

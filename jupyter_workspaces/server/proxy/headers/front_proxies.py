@@ -4,14 +4,14 @@ Authenticating proxies (oauth2-proxy, Istio with an auth service, identity-aware
 servers with single sign-on) identify the user by headers, bearer tokens and cookies. Each uses its
 own names. So these headers are dropped:
 
-1. Headers that name the user or the authentication: their name has a word in `_IDENTITY`, or a
-   prefix in `_PREFIXES` (names that only proxies write).
-2. Headers with a signed token (JWT, RFC 7519), whatever their name.
+1. Headers that describe the user or the authentication: their name contains a word of `_IDENTITY`,
+   or begins with one of `_PREFIXES`, which only proxies write.
+2. Headers that contain a signed token (JWT, RFC 7519), whatever their name.
 3. Headers that `--trusted-header-auth` reads.
 
-`Passing` has the exceptions of the administrator. Cookies of front proxies are known by name
-(`COOKIES`); with `--trusted-header-auth`, a workspace gets only the cookies that it has set itself
-(`connect.credentials`).
+`AllowedNames` has the administrator's exceptions. Cookies of reverse proxies are recognized by name
+(`COOKIES`). With `--trusted-header-auth`, a workspace gets only cookies that it has set itself
+(`credentials`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SETTING = "jupyter_workspaces_passing"
+SETTING = "jupyter_workspaces_allowed_names"
+"""Name of the web application's setting that holds `AllowedNames`."""
 
 _PREFIXES = (
     "impersonate-",  # Kubernetes
@@ -40,21 +41,23 @@ _PREFIXES = (
 )
 _IDENTITY = re.compile(
     r"(?:^|[-_.])(?:"
-    r"users?(?!-agent)|user-?(?:id|info|name|principal)|uid|upn|eppn|preferred-?username|e-?mail|groups?|roles?|(?:client-?)?principal|subject|"
+    r"users?(?!-agent)|user-?(?:id|info|name|principal)|uid|upn|eppn|preferred-?username|"
+    r"e-?mail|groups?|roles?|(?:client-?)?principal|subject|"
     r"auth[a-z0-9]*|[a-z]*oauth2?|oidc|saml|sso|idp|shib[a-z]*|mellon|kerberos|ldap|"
-    r"identity|assertion|claims?|jwt|(?:id|access|refresh|session|bearer)-?token|consumer|credentials?|"
+    r"identity|assertion|claims?|jwt|(?:id|access|refresh|session|bearer)-?token|consumer|"
+    r"credentials?|"
     r"(?:client-?)?cert(?:ificate)?|clientcert|(?:client-?)?ip"
     r")(?=$|[-_.])"
 )
 _STANDARD = frozenset(("user-agent", "authorization"))
-_BROWSERS = (
-    "sec-"  # names that begin so are written by browsers only (Fetch, forbidden request-headers)
-)
+# Only browsers write names with this prefix (Fetch, forbidden request-headers).
+_BROWSER_PREFIX = "sec-"
 _JWT = re.compile(r"(?<![\w-])(eyJ[\w-]{8,})\.[\w-]+\.[\w-]*")
 
 COOKIES = re.compile(
-    r"_?oauth2?[-_]?proxy|authservice|oidc_state_csrf|(?:aws|gcp|__host-gcp|app)?[-_]?iap_|gcp_|awselbauth|cf_authorization|cf_appsession|"
-    r"appserviceauthsession|authelia_|authentik_|vouchcookie|_vouch|_pomerium|_forward_auth|mod_auth_openidc|_shibsession_|mellon-|"
+    r"_?oauth2?[-_]?proxy|authservice|oidc_state_csrf|(?:aws|gcp|__host-gcp|app)?[-_]?iap_|gcp_|"
+    r"awselbauth|cf_authorization|cf_appsession|appserviceauthsession|authelia_|authentik_|"
+    r"vouchcookie|_vouch|_pomerium|_forward_auth|mod_auth_openidc|_shibsession_|mellon-|"
     r"keycloak_|kc_|auth_session_id|_gap_|_dex|jupyterhub",
     re.IGNORECASE,
 )
@@ -62,10 +65,10 @@ COOKIES = re.compile(
 
 
 @dataclass(frozen=True)
-class Passing:
+class AllowedNames:
     """Names that the administrator allows in addition (traits of `app.JupyterWorkspaces`).
 
-    In lower case; a name that ends in `*` is a prefix.
+    A name that ends with `*` is a prefix. Case is ignored.
     """
 
     request_headers: tuple[str, ...] = ()
@@ -74,8 +77,8 @@ class Passing:
 
 
 @dataclass(frozen=True)
-class Front:
-    """Reverse proxy of `--trusted-header-auth`, if that is set.
+class FrontProxy:
+    """The reverse proxy of `--trusted-header-auth`; without headers if that is not set.
 
     `headers` are the lower-case names of its identity headers, `user` is the user in them.
     """
@@ -85,11 +88,12 @@ class Front:
 
     @property
     def trusted(self) -> bool:
+        """Whether there is such a proxy."""
         return bool(self.headers)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Return whether a name matches a pattern; `*` at the end is a wildcard. Ignores case."""
+    """Return whether a name matches a pattern, in which a final `*` is a wildcard."""
     lower = name.lower()
     return any(
         lower.startswith(known[:-1]) if known.endswith("*") else lower == known
@@ -97,17 +101,17 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     )
 
 
-def is_identity(name: str, value: str, front: Front) -> bool:
+def is_identity(name: str, value: str, front: FrontProxy) -> bool:
     """Return whether a request header identifies a user, by the rules above."""
     if name in front.headers:
         return True
-    if name in _STANDARD or name.startswith(_BROWSERS):
+    if name in _STANDARD or name.startswith(_BROWSER_PREFIX):
         return False
     return name.startswith(_PREFIXES) or _IDENTITY.search(name) is not None or _has_jwt(value)
 
 
 def _has_jwt(value: str) -> bool:
-    """Whether there is a signed token in a value. Other programs' signed values have no `alg` (RFC 7515 §4.1.1)."""
+    """Return whether a value contains a signed token, whose header has `alg` (RFC 7515 §4.1.1)."""
     for found in _JWT.finditer(value):
         try:
             if b'"alg"' in base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)):
@@ -117,10 +121,10 @@ def _has_jwt(value: str) -> bool:
     return False
 
 
-def is_authorization_of_front(value: str, front: Front) -> bool:
+def is_authorization_of_front(value: str, front: FrontProxy) -> bool:
     """Return whether the reverse proxy may have set this `Authorization` header.
 
-    Such proxies add `Bearer` with their access token, or `Basic` with the user name and a password
+    Such proxies send `Bearer` with their access token, or `Basic` with the user name and a password
     of their own.
     """
     if not front.trusted:

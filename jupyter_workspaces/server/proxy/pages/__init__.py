@@ -1,1 +1,1 @@
-"""Pages for workspaces that cannot be reached, and the notice in open tabs."""
+"""Placeholder pages for workspaces that cannot be opened, and the notice in open tabs. Pure."""

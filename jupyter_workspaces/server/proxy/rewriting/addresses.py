@@ -1,11 +1,11 @@
-r"""Finds the workspace's own addresses in text and changes them to those that the browser must use. Pure.
+r"""Rewrites a workspace's addresses in any text: attributes, scripts, style sheets. Pure.
 
-A workspace's path is long and unique, so an address is recognized by it wherever a URL can begin: in any attribute of HTML, in
-scripts and their JSON, in style sheets. Its special characters may be escaped as HTML (`&#x2F;`), JavaScript or JSON (`\/`, `\u002f`)
-do it. The text around an address is not understood, so it may be cut anywhere, and time is linear in its length.
+A workspace's path is long and unique, so its address is recognized wherever a URL can begin. Its special
+characters may be escaped as in HTML (`&#x2F;`), JavaScript or JSON (`\/`, `\u002f`). The text around an
+address is not parsed, so it may be cut anywhere, and time is linear in its length.
 
-What is no URL for a browser stays: text of which an address is only a part, and the parameters of a query
-(`login?next=/workspace/…`), which the program reads again.
+Text that browsers do not use as a URL stays: text of which an address is only a part, and parameters of
+a query (`login?next=/workspace/…`), which the program reads again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import re
 from functools import lru_cache
 
 from .public_path import PublicPath
+from .url_attributes import PATH_MARK
 
 LONGEST_BEGINNING = 80
-"""Bytes. What stands in front of the whole URL (`_BEGINNING`) is looked for in these."""
+"""Number of bytes in front of a URL in which `_BEGINNING` is searched."""
 
 _ESCAPED = {
     b"/": rb"(?:\\{0,7}/|\\{1,7}u002[fF]|\\{1,7}x2[fF]|&#(?:[xX]0{0,4}2[fF]|0{0,4}47);|&sol;)",
@@ -27,7 +28,7 @@ _ESCAPED = {
 _LONGEST_ESCAPED = 12
 _SLASH = _ESCAPED[b"/"]
 
-# In front of a URL that begins: a quote, `url(`, `src=`. But not `?next=`, a parameter.
+# Text in front of a URL: a quote, `url(`, `src=`. But not `?next=`, a parameter of a query.
 _BEGINNING = (
     rb"[\"'`]|\([\t\n\f\r ]{0,8}|\\u002[27]|\\x2[27]|&(?:quot|apos|#0{0,4}3[49]|#[xX]0{0,4}2[27]);"
     rb"|(?<![?&\\\w.-])(?<!&amp;)(?<!&#38;)[\w.-]{1,64}="
@@ -35,16 +36,14 @@ _BEGINNING = (
 _IN_SCRIPT = re.compile(rb"(?:%s)\Z" % _BEGINNING)
 _IN_VALUE = re.compile(rb"(?:\A|[\s,]|%s)\Z" % _BEGINNING)  # `srcset`, `ping` and others are lists
 _HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
-_FIRST = b"workspace"
 
 
 class _Patterns:
-    """What is looked for, for one path."""
+    """The patterns of one public path."""
 
     def __init__(self, path: PublicPath) -> None:
-        own = (
-            path.inner[len(path.inner_base) :].rpartition("/")[0].rpartition("/")[0] + "/"
-        )  # any port: a program may know the others
+        # Without the port's id, because a program may know the workspace's other ports.
+        own = path.inner[len(path.inner_base) :].rpartition("/")[0].rpartition("/")[0] + "/"
         self.own = re.compile(_escaped(own))
         self.longest = _longest(own)
         self.longest_front = _longest(
@@ -57,7 +56,8 @@ class _Patterns:
             for host in (path.upstream, path.public)
         )
         self.front = re.compile(
-            rb"(?:(?:(?P<scheme>(?i:http|ws)[sS]?)(?P<colon>%s))?(?P<slashes>%s{2})(?i:(?P<upstream>%s)|(?P<public>%s)))?"
+            rb"(?:(?:(?P<scheme>(?i:http|ws)[sS]?)(?P<colon>%s))?"
+            rb"(?P<slashes>%s{2})(?i:(?P<upstream>%s)|(?P<public>%s)))?"
             rb"(?:(?P<outer>%s)|(?P<inner>%s))(?P<slash>%s)\Z"
             % (
                 _ESCAPED[b":"],
@@ -72,13 +72,13 @@ class _Patterns:
 
 
 def _escaped(text: str) -> bytes:
-    """A pattern for the text, however its special characters are escaped."""
+    """Return a pattern for the text with any escapes of its special characters."""
     letters = (bytes((letter,)) for letter in text.encode())
     return b"".join(_ESCAPED.get(letter) or re.escape(letter) for letter in letters)
 
 
 def _longest(text: str) -> int:
-    """How many bytes the text has where all its special characters are escaped."""
+    """Return the number of bytes of the text with all special characters escaped."""
     return len(text) + _LONGEST_ESCAPED * sum(text.count(letter.decode()) for letter in _ESCAPED)
 
 
@@ -87,16 +87,17 @@ def _patterns(path: PublicPath) -> _Patterns:
     return _Patterns(path)
 
 
-class Addresses:
-    """The addresses in text that is complete."""
+class AddressRewriter:
+    """Rewrites the addresses in text that is complete."""
 
     def __init__(self, path: PublicPath) -> None:
+        """Prepare the patterns for a public path."""
         self._path = path
         self._patterns = _patterns(path)
 
     def in_value(self, text: bytes) -> bytes:
-        """Return an attribute's value with its addresses changed."""
-        if _FIRST not in text:
+        """Return an attribute's value with its addresses rewritten."""
+        if PATH_MARK not in text:
             return text
         changed, rest = self._changed(text, len(text), _IN_VALUE, 0)
         return changed + text[rest:]
@@ -104,9 +105,9 @@ class Addresses:
     def _changed(
         self, text: bytes, end: int, boundary: re.Pattern[bytes], first: int
     ) -> tuple[bytes, int]:
-        """Change the addresses whose `workspace` begins in `text[first:end]`.
+        """Rewrite the addresses whose `workspace` begins in `text[first:end]`.
 
-        Returns what has been changed, with all that stands before it, and where in `text` the rest begins.
+        Returns the text up to the last rewritten address, and the index in `text` after it.
         """
         parts: list[bytes] = []
         written = 0
@@ -127,7 +128,7 @@ class Addresses:
         return b"".join(parts), written
 
     def _replacement(self, front: re.Match[bytes], begins: bool) -> bytes | None:
-        """What takes the place of what stands in front of `workspace`; None where that is right as it is, or no URL."""
+        """Return the replacement of the text in front of `workspace`, None if it stays."""
         base = self._path.base.encode().replace(b"/", front["slash"])
         if front["upstream"] is not None:
             if not _HOST.fullmatch(self._path.public):
@@ -142,27 +143,28 @@ class Addresses:
         return base if begins else None
 
     def _scheme(self, front: re.Match[bytes]) -> bytes:
-        """The scheme by which browsers reach us, where one was written."""
+        """Return the scheme that browsers use, if the address has a scheme."""
         if front["scheme"] is None:
             return b""
         name = b"ws" if front["scheme"].lower().startswith(b"ws") else b"http"
         return name + (b"s" if self._path.scheme == "https" else b"") + front["colon"]
 
 
-class ScriptAddresses(Addresses):
-    """The addresses in scripts, style sheets and documents of XML, as they pass. Feed it the bytes as they come, then `finish`."""
+class ScriptRewriter(AddressRewriter):
+    """Rewrites the addresses in scripts, style sheets and XML incrementally."""
 
     def __init__(self, path: PublicPath) -> None:
+        """Prepare the patterns for a public path."""
         super().__init__(path)
-        self._held = b""  # the end of what came: an address may begin in it
-        self._seen = 0  # how much of that has been searched
+        self._held = b""  # the end of the input, in which an address may begin
+        self._seen = 0  # number of bytes of it that have been searched
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be passed on."""
+        """Return the output that is complete after `data`."""
         return self._take(self._held + data, self._patterns.longest)
 
     def finish(self) -> bytes:
-        """Return what was held back, and begin anew."""
+        """Return the rest of the output, and reset."""
         if not self._held:
             return b""
         rest = self._take(self._held, 0)

@@ -1,8 +1,8 @@
-"""Which bodies are rewritten where the server has a base URL, and by what. Pure.
+"""Chooses the rewriter for a body by its content type. Pure.
 
-A body is rewritten where browsers read URLs in it by themselves: pages, scripts, style sheets, documents of XML, web manifests.
-Data is not: JSON, text and streams of events may be what a user keeps (the contents API of Jupyter), and so may a file that is
-downloaded. The one exception is the list of kernels (`kernelspecs`).
+Bodies in which browsers use URLs by themselves are rewritten: pages, scripts, style sheets, XML, web
+manifests. Data is not: JSON, text and event streams may be a user's files (the contents API of
+Jupyter), and so may downloads. The only exception is the list of kernels (`kernelspecs`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from .addresses import ScriptAddresses
-from .html import HtmlRewriter
+from .addresses import ScriptRewriter
+from .html_rewriter import HtmlRewriter
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
 from .public_path import PublicPath
 
@@ -34,32 +34,43 @@ _DOWNLOAD = re.compile(r"\s*attachment\b", re.IGNORECASE)
 
 
 class Rewriter(Protocol):
-    """Changes a body as it passes."""
+    """Rewrites a body incrementally."""
 
-    def feed(self, data: bytes) -> bytes: ...
-    def finish(self) -> bytes: ...
+    def feed(self, data: bytes) -> bytes:
+        """Return the output that is complete after `data`."""
+
+    def finish(self) -> bytes:
+        """Return the rest of the output."""
 
 
 def rewriter(
-    path: PublicPath, content_type: str, *, asked: str, charset: str = "", disposition: str = ""
+    path: PublicPath, content_type: str, *, requested: str, charset: str = "", disposition: str = ""
 ) -> Rewriter | None:
-    """Return what rewrites a body of this type, None for nothing. `asked` is the path of the request as the workspace sees it."""
+    """Return the rewriter for a body, None if it stays as it is.
+
+    Args:
+        path: The public path of the workspace's port.
+        content_type: The media type, in lower case and without parameters.
+        requested: The path of the request as the program sees it.
+        charset: The character set of the content type.
+        disposition: The value of `Content-Disposition`.
+    """
     if path.same or is_unreadable(charset) or is_download(disposition):
         return None
     if content_type in PAGES:
         return HtmlRewriter(path)
     if content_type in SCRIPTS:
-        return ScriptAddresses(path)
-    if content_type == "application/json" and is_kernelspecs(path, asked):
+        return ScriptRewriter(path)
+    if content_type == "application/json" and is_kernelspecs(path, requested):
         return KernelspecsRewriter(path)
     return None
 
 
 def is_unreadable(charset: str) -> bool:
-    """Return whether bytes of ASCII markup may mean something else in this character set."""
+    """Return whether the bytes of ASCII markup may mean something else in a character set."""
     return _UNREADABLE.match(charset) is not None
 
 
 def is_download(disposition: str) -> bool:
-    """Return whether a `Content-Disposition` makes the body a file that the user keeps."""
+    """Return whether a `Content-Disposition` makes the body a download."""
     return _DOWNLOAD.match(disposition) is not None

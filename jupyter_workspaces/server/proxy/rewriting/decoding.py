@@ -1,4 +1,8 @@
-"""Content-Encoding of bodies that are rewritten: decoded in small pieces, however much a chunk expands to."""
+"""Decoders of Content-Encodings for bodies that are rewritten.
+
+They return small pieces, however much a chunk expands to, so a compressed bomb neither blocks the
+event loop nor fills the memory. aiohttp's decoder returns each chunk as a whole, so it is not used.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,34 @@ from collections.abc import Iterator
 from typing import Protocol
 
 PIECE = 8 * 2**10
-"""Bytes that a decoder reads or writes at once, so that rewriting one piece takes the event loop a few milliseconds."""
+"""Bytes that a decoder reads or writes at once. Rewriting a piece takes a few milliseconds."""
 
 
 class Decoder(Protocol):
-    """Yields the decoded body in pieces of at most `PIECE` bytes; some are empty."""
+    """Decodes a body incrementally."""
 
-    def feed(self, data: bytes) -> Iterator[bytes]: ...
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the decoded pieces of at most `PIECE` bytes; some are empty."""
 
 
 class Identity:
-    """For bodies that are not compressed."""
+    """Decoder for bodies that are not compressed."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the data in pieces."""
         for start in range(0, len(data), PIECE):
             yield data[start : start + PIECE]
 
 
 class Inflate:
-    """gzip and deflate (RFC 9110 §8.4.1). Raises `zlib.error`."""
+    """Decoder for gzip and deflate (RFC 9110 §8.4.1)."""
 
     def __init__(self) -> None:
+        """Start before the first byte."""
         self._object = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the decoded pieces. Raises `zlib.error` for invalid data."""
         for start in range(0, len(data), PIECE):
             rest = data[start : start + PIECE]
             while rest:
@@ -41,7 +49,7 @@ class Inflate:
 
 
 def decoder(content_encoding: str) -> Decoder | None:
-    """Return the decoder for a Content-Encoding, None if there is none."""
+    """Return the decoder for a Content-Encoding, None for one that is not supported."""
     encoding = content_encoding.strip().lower()
     if encoding in ("", "identity"):
         return Identity()

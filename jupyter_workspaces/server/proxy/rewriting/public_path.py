@@ -1,8 +1,8 @@
-"""The public path: what changes in an address on its way in and out. Pure.
+"""Mapping between a workspace's paths in the browser and in the program. Pure.
 
-A workspace serves the path that it got at its start: `/workspace/connect/{namespace}/{name}/{portId}/`
-below the base URL of the server that started it (or at `/` where its kind says `removePathPrefix`). A server with another base URL
-exchanges the two, inward and outward.
+A workspace serves the path that it got when it started: below the base URL of the server that started
+it, `workspace/connect/{namespace}/{name}/{portId}/`, or `/` if its kind sets `removePathPrefix`. A
+server with another base URL replaces one by the other, inward and outward.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 _PARTS = len(("workspace", "connect", "namespace", "name", "port", ""))
 _AS_IT_IS = "".join(chr(byte) for byte in range(0x21, 0x7F) if byte != ord("#"))
 
-# What browsers take off or out of an address before they read it (WHATWG URL §4.4).
+# Characters that browsers remove around and within a URL before they parse it (WHATWG URL §4.4).
 _AROUND = "".join(map(chr, range(0x21)))
 _WITHIN = str.maketrans("", "", "\t\n\r")
 _PATH_END = re.compile(r"[?#]")
@@ -25,9 +25,17 @@ _NOT_PLAIN = re.compile(r"\\|//|%2f|%5c|%00|[\x00-\x20\x7f;]", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class PublicPath:
-    """`base` is the server's base URL and `inner` the path that the workspace got at its start, both with a slash at either end, still encoded.
+    """The public path of a workspace's port.
 
-    `upstream` and `public` are the hosts (with port) by which the workspace and we are addressed, and `scheme` is ours.
+    Paths are percent-encoded and have a slash at both ends.
+
+    Attributes:
+        base: The server's base URL.
+        inner: The path that the workspace got when it started.
+        removed: Whether the program serves `/` instead of `inner`.
+        upstream: Host and port of the program.
+        public: Host and port of this server.
+        scheme: Scheme of this server.
     """
 
     base: str
@@ -39,37 +47,34 @@ class PublicPath:
 
     @cached_property
     def outer(self) -> str:
-        """What the browser sees: the server's base URL and the public path."""
+        """The path in the browser."""
         return self.base + self.inner[len(self.inner_base) :]
 
     @cached_property
     def inner_base(self) -> str:
-        """The base URL that the workspace got at its start."""
+        """The base URL that the workspace got when it started."""
         return "/".join(self.inner.split("/")[:-_PARTS]) + "/"
 
     @cached_property
     def same(self) -> bool:
-        """Inside and outside are the same: nothing is to be rewritten."""
+        """Whether both paths are the same, so that nothing has to be rewritten."""
         return self.base == self.inner_base and not self.removed
 
     @property
     def prefix(self) -> str:
-        """What was taken off, without its last slash (`X-Forwarded-Prefix`); empty when nothing was."""
+        """The prefix that is removed, without its last slash, for `X-Forwarded-Prefix`."""
         if self.removed:
             return self.outer[:-1]
         return self.base[:-1] if self.inner_base == "/" else ""
 
     def inward(self, target: str) -> str:
-        """Path and query of a request as the workspace shall see it; bytes beyond ASCII become percent-encoded."""
+        """Map path and query of a request for the program. Percent-encodes non-ASCII bytes."""
         rest = target[len(self.outer) :]
         path = "/" + rest if self.removed else self.inner + rest
         return quote(path.encode("latin-1"), safe=_AS_IT_IS)
 
     def outward_path(self, path: str) -> str:
-        """Return a root-absolute path of the workspace as the browser must use it.
-
-        Dot segments are resolved first.
-        """
+        """Map a root-absolute path of the program for the browser. Resolves dot segments."""
         path = _resolved(path)
         if self.same or path.startswith(self.outer) or path == self.outer[:-1]:
             return path
@@ -80,7 +85,11 @@ class PublicPath:
         return path
 
     def outward(self, url: str) -> str:
-        """Any reference that the workspace wrote: root-absolute, or absolute and meant for itself. Others stay as they are."""
+        """Map a URL reference of the program for the browser.
+
+        Maps root-absolute references, and absolute ones that mean the program. Returns others
+        unchanged.
+        """
         read = _as_read(url)
         start = read[:8].lower()
         if start.startswith("/") and not start.startswith("//"):
@@ -103,9 +112,9 @@ class PublicPath:
         return urlunsplit(("", "", self.outward_path(path), parts.query, parts.fragment))
 
     def confined(self, path: str) -> str:
-        """Return a path for a cookie or a service worker, never wider than the workspace.
+        """Map the path of a cookie or a service worker, limited to the workspace's path.
 
-        One that could be read in two ways becomes the workspace's root.
+        An ambiguous path becomes the workspace's root.
         """
         if not path.startswith("/") or _NOT_PLAIN.search(path) or _has_dots(path):
             return self.outer
@@ -114,7 +123,7 @@ class PublicPath:
 
 
 def _as_read(url: str) -> str:
-    """The address as a browser reads it."""
+    """Return a URL as a browser parses it."""
     read = url.strip(_AROUND).translate(_WITHIN)
     if "\\" not in read:
         return read
@@ -127,7 +136,7 @@ def _has_dots(path: str) -> bool:
 
 
 def _resolved(path: str) -> str:
-    """The path without dot segments, also percent-encoded ones (WHATWG URL, “path state”)."""
+    """Resolve dot segments, also percent-encoded ones (WHATWG URL, “path state”)."""
     if not _has_dots(path):
         return path
     kept: list[str] = []

@@ -1,6 +1,6 @@
-"""Which attributes of HTML hold URLs, and where in their values these are. Pure.
+"""Table of the HTML attributes that contain URLs, and patterns to find the URLs in them. Pure.
 
-Sources: WHATWG HTML, "Attributes"; SVG 2; htmx, whose attributes are the commonest that are not standard.
+Sources: WHATWG HTML, “Attributes”; SVG 2; htmx, whose attributes are the most common non-standard ones.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 
 URL_ATTRIBUTES = frozenset(
-    b"src href action formaction poster data cite background longdesc manifest xlink:href hx-get hx-post hx-put hx-patch hx-delete".split()
+    b"src href action formaction poster data cite background longdesc manifest xlink:href "
+    b"hx-get hx-post hx-put hx-patch hx-delete".split()
 )
-"""Attributes that are one URL."""
+"""Attributes whose value is a URL."""
 
-PATH = b"workspace"
-"""What each address of a workspace has in it, in whatever way the rest is escaped."""
+PATH_MARK = b"workspace"
+"""Text in every address of a workspace, however the rest of the address is escaped."""
 
 _S = rb"[\t\n\f\r ]*"
 
-WITHIN: dict[bytes, re.Pattern[bytes]] = {
+URLS_IN_VALUE: dict[bytes, re.Pattern[bytes]] = {
     b"srcset": re.compile(rb"((?:^|,)%s)(/(?!/)[^\t\n\f\r ,]*)" % _S),
     b"ping": re.compile(rb"((?:^|[\t\n\f\r ]))(/(?!/)[^\t\n\f\r ]*)"),
     b"style": re.compile(
@@ -28,8 +29,8 @@ WITHIN: dict[bytes, re.Pattern[bytes]] = {
         % {b"s": _S}
     ),
 }
-"""Attributes with URLs in them: what stands in front of a root-absolute URL, and the URL."""
-WITHIN[b"imagesrcset"] = WITHIN[b"srcset"]
+"""Patterns for attributes that contain URLs: the text before a root-absolute URL, and the URL."""
+URLS_IN_VALUE[b"imagesrcset"] = URLS_IN_VALUE[b"srcset"]
 
 _ONE = b"|".join(sorted(map(re.escape, URL_ATTRIBUTES)))
 _WHOLE = rb"(?i:%s)%s=%s[\"']?[\x00-\x20]*[/\\&hH]|(?i:imagesrcset|srcset|ping|content)%s=" % (
@@ -40,11 +41,11 @@ _WHOLE = rb"(?i:%s)%s=%s[\"']?[\x00-\x20]*[/\\&hH]|(?i:imagesrcset|srcset|ping|c
 )
 
 MAY_HAVE_URL = re.compile(rb"%s|(?i:url)\(" % _WHOLE)
-"""Found in each tag that has an absolute or root-absolute URL in one of these attributes."""
+"""Matches in every tag that has an absolute or root-absolute URL in one of these attributes."""
 
 BEGINS_URL = rb"(?:%s|(?i:style)%s=%s(?:\"[^\"(]*\(|'[^'(]*\(|[^\t\n\f\r \"'>(]*\())" % (
     _WHOLE,
     _S,
     _S,
 )
-"""Pattern of the same at the beginning of an attribute."""
+"""The same as a pattern for the beginning of an attribute."""

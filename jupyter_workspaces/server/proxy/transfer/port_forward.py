@@ -1,7 +1,9 @@
-"""Connections into workspaces that cannot be dialled from here: each one is carried by the API server.
+"""Connections to workspaces by port-forwards through the API server.
 
-aiohttp speaks to one end of a pair of sockets; a relay carries the other end's bytes. So HTTP, WebSockets, reuse and back-pressure are
-what they are for workspaces that can be dialled.
+They are used where pods have no address that this server can connect to. aiohttp gets one end of a
+pair of sockets, and a relay carries the bytes of the other end over the port-forward. So HTTP,
+WebSockets, reuse of connections and back-pressure work as they do for direct connections. This
+module imports aiohttp, so it is imported with the first request.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from jupyter_workspaces.kube.port_forward import (
     PortForward,
     forward,
 )
-from jupyter_workspaces.server.proxy.target import Forwarded, Target, Unavailable
+from jupyter_workspaces.server.proxy.target import ForwardedPod, Target
+from jupyter_workspaces.server.proxy.unavailable import CLUSTER_IS_SILENT, Unavailable
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -34,27 +37,32 @@ if TYPE_CHECKING:
     from jupyter_workspaces.kube.client import Cluster
 
 SETTLE_SECONDS = 0.5
-"""So long a node may take to say that nobody listens at a port."""
+"""Seconds within which a node reports that no program listens at a port."""
 
-RELAYS_END_SECONDS = 5.0
+STOP_SECONDS = 5.0
 
 
-class NoWay(aiohttp.ClientConnectionError):
-    """The API server did not open the way; `why` is for a person."""
+class NotConnected(aiohttp.ClientConnectionError):
+    """There is no connection to a workspace, for a reason that people can read.
+
+    `why` is that reason.
+    """
 
     def __init__(self, why: Unavailable) -> None:
+        """Store the reason."""
         super().__init__(why.message)
         self.why = why
 
 
-class NobodyListens(aiohttp.ClientConnectionError):
-    """The way is open, and the program does not take connections at its end."""
+class PortClosed(aiohttp.ClientConnectionError):
+    """The pod was reached, and no program listens at its port."""
 
 
-class PodConnector(aiohttp.BaseConnector):
-    """For addresses of `Forwarded.host`. Reuse and numbers of connections are bounded as any connector's are."""
+class PortForwardConnector(aiohttp.BaseConnector):
+    """Connector for hosts of `ForwardedPod.host`, with the limits and reuse of any connector."""
 
     def __init__(self, cluster: Cluster, **settings: Any) -> None:
+        """Create a connector for the pods of `cluster`; `settings` are those of the base class."""
         super().__init__(**settings)
         self._cluster = cluster
         self._relays = Supervisor()
@@ -62,9 +70,13 @@ class PodConnector(aiohttp.BaseConnector):
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        """Raises `NoWay`. What aiohttp's own connectors for other transports implement."""
-        place = Forwarded.of_host(req.url.raw_host or "")
-        carried = await _open(self._cluster, place, req.url.port or 80)
+        """Connect; aiohttp's connectors for other transports implement the same method.
+
+        Raises:
+            NotConnected: The API server does not forward to the pod.
+        """
+        pod = ForwardedPod.from_host(req.url.raw_host or "")
+        forwarded = await _open(self._cluster, pod, req.url.port or 80)
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         try:
@@ -72,24 +84,28 @@ class PodConnector(aiohttp.BaseConnector):
         except BaseException:
             ours.close()
             theirs.close()
-            await carried.close()
+            await forwarded.close()
             raise
-        self._relays.run_once(f"port-forward to {place.pod}", _relay(theirs, carried, protocol))
+        self._relays.run_once(f"port-forward to {pod.pod}", _relay(theirs, forwarded, protocol))
         return protocol
 
     async def stop(self) -> None:
-        """After the session has closed: end the relays, which carry nothing any more."""
-        await self._relays.stop(RELAYS_END_SECONDS)
+        """Stop the relays. Call it after the session has been closed."""
+        await self._relays.stop(STOP_SECONDS)
 
 
 async def listens(cluster: Cluster, target: Target) -> bool:
-    """Whether a port of a pod takes connections. Raises `Unavailable` when there is no way to it."""
+    """Return whether a port of a forwarded pod accepts connections.
+
+    Raises:
+        Unavailable: The API server does not forward to the pod.
+    """
     assert target.forwarded is not None
     try:
-        carried = await _open(cluster, target.forwarded, target.port)
-    except NoWay as error:
+        forwarded = await _open(cluster, target.forwarded, target.port)
+    except NotConnected as error:
         raise error.why from error
-    receiving = asyncio.ensure_future(carried.receive())
+    receiving = asyncio.ensure_future(forwarded.receive())
     try:
         done, _ = await asyncio.wait({receiving}, timeout=SETTLE_SECONDS)
         return not done or bool(receiving.result())
@@ -98,57 +114,53 @@ async def listens(cluster: Cluster, target: Target) -> bool:
     finally:
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
-        await carried.close()
+        await forwarded.close()
 
 
-async def _open(cluster: Cluster, place: Forwarded, port: int) -> PortForward:
+async def _open(cluster: Cluster, pod: ForwardedPod, port: int) -> PortForward:
+    """Open a port-forward. Raises `NotConnected`."""
     try:
-        return await forward(cluster, place.namespace, place.pod, port)
+        return await forward(cluster, pod.namespace, pod.pod, port)
     except Forbidden as error:
-        text = f"This server may not reach into the workspaces of {place.namespace}: {error.message} Ask who manages the cluster for that."
-        raise NoWay(Unavailable("unreachable", text)) from error
+        why = Unavailable(
+            "unreachable",
+            f"This server is not permitted to forward ports in namespace '{pod.namespace}':"
+            f" {error.message} Ask your administrator for this permission.",
+        )
     except (NotFound, BadRequest) as error:
-        raise NoWay(
-            Unavailable("starting", f"Its pod cannot be reached yet: {error.message}")
-        ) from error
-    except Unreachable as error:
-        raise NoWay(
-            Unavailable(
-                "cluster",
-                "The cluster does not answer, and connections to it go through it. Trying again.",
-            )
-        ) from error
+        why = Unavailable("starting", f"Its pod cannot be reached yet: {error.message}")
+    except Unreachable:
+        why = Unavailable("cluster", CLUSTER_IS_SILENT)
     except ClusterError as error:
-        raise NoWay(
-            Unavailable(
-                "unreachable", f"The cluster does not carry connections to it: {error.message}"
-            )
-        ) from error
+        why = Unavailable(
+            "unreachable", f"The cluster does not forward connections to it: {error.message}"
+        )
+    raise NotConnected(why)
 
 
-async def _relay(end: socket.socket, carried: PortForward, protocol: ResponseHandler) -> None:
-    """Until either side has ended; then both have."""
+async def _relay(end: socket.socket, forwarded: PortForward, protocol: ResponseHandler) -> None:
+    """Carry bytes both ways until one side ends, then close both."""
     loop = asyncio.get_running_loop()
 
-    async def inward() -> None:
+    async def to_workspace() -> None:
         while data := await loop.sock_recv(end, PIECE_BYTES):
-            await carried.send(data)
+            await forwarded.send(data)
 
-    async def outward() -> None:
-        while data := await carried.receive():
+    async def from_workspace() -> None:
+        while data := await forwarded.receive():
             await loop.sock_sendall(end, data)
 
-    ways = [asyncio.ensure_future(inward()), asyncio.ensure_future(outward())]
+    directions = [asyncio.ensure_future(to_workspace()), asyncio.ensure_future(from_workspace())]
     try:
-        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in done:
-            if isinstance(error := way.exception(), ForwardFailed):
-                protocol.set_exception(NobodyListens(str(error)))
+        done, _ = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        for direction in done:
+            if isinstance(error := direction.exception(), ForwardFailed):
+                protocol.set_exception(PortClosed(str(error)))
             elif error is not None and not isinstance(error, OSError):
                 raise error
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        for direction in directions:
+            direction.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
         end.close()
-        await carried.close()
+        await forwarded.close()

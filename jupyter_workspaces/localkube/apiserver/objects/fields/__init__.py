@@ -1,1 +1,1 @@
-"""Who manages which field of an object: types of fields, sets of fields, and what applying and updating make of both."""
+"""Managed fields and server-side apply: sets of fields, types, merging."""

@@ -1,24 +1,24 @@
-"""`metadata.managedFields`: who manages what, by which kind of write, since when."""
+"""Entries of `metadata.managedFields`: which manager wrote which fields, how and when."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
+
 from . import sets
 from .sets import Fields
-
-Object = dict[str, Any]
 
 APPLY, UPDATE = "Apply", "Update"
 OLDEST = "ancient-changes"
 UPDATERS = 10
-LONGEST_MANAGER = 128
+MAX_MANAGER_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Who writes: by what name, how (Apply or Update), in which version, through which subresource."""
+    """A field manager: name, operation (Apply or Update), API version, subresource."""
 
     name: str
     operation: str
@@ -27,13 +27,13 @@ class Manager:
 
     @property
     def key(self) -> Manager:
-        """One who applies is the same in every version."""
+        """The identity of the manager; with Apply, it is the same in all API versions."""
         return replace(self, api_version="") if self.operation == APPLY else self
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one manager manages."""
+    """The fields of one manager."""
 
     manager: Manager
     fields: Fields
@@ -41,11 +41,15 @@ class Entry:
 
 
 Managed = dict[Manager, Entry]
-"""Entries by their managers' keys."""
+"""Entries by the keys of their managers."""
 
 
 def decode(entries: Any) -> Managed:
-    """Raises `ValueError` for entries that say nothing sensible."""
+    """Decode managed fields.
+
+    Raises:
+        ValueError: if they are malformed.
+    """
     found: Managed = {}
     if entries is None:
         return found
@@ -58,7 +62,7 @@ def decode(entries: Any) -> Managed:
             entry.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")
         ]
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError("a manager is told by texts")
+            raise ValueError("fields of a manager are texts")
         manager = Manager(*texts)
         time = entry.get("time")
         found[manager.key] = Entry(
@@ -68,7 +72,7 @@ def decode(entries: Any) -> Managed:
 
 
 def encode(managed: Managed) -> list[Object]:
-    """Appliers first, then by time and name."""
+    """Encode managed fields: Apply first, then by time and name."""
     return [_encoded(entry) for entry in sorted(managed.values(), key=_order)]
 
 
@@ -98,8 +102,8 @@ def _encoded(entry: Entry) -> Object:
     return found
 
 
-def limited(managed: Managed) -> Managed:
-    """Of those who updated only the last few are kept by name; older ones become one for each version."""
+def limit_updaters(managed: Managed) -> Managed:
+    """Keep the most recent managers of updates; merge older ones by API version."""
     updaters = sorted(
         (entry for entry in managed.values() if entry.manager.operation != APPLY),
         key=lambda entry: (entry.time or "", entry.manager.name),
@@ -125,7 +129,7 @@ def limited(managed: Managed) -> Managed:
 
 
 def without_times(obj: Object) -> Object:
-    """The object as it is compared with another: when a manager last wrote makes no difference."""
+    """Return the object without times in managed fields, to compare it with another."""
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("managedFields"):
         return obj
@@ -136,9 +140,9 @@ def without_times(obj: Object) -> Object:
     return obj | {"metadata": metadata | {"managedFields": entries}}
 
 
-def name_of(given: str | None, agent: str | None) -> str:
-    """A manager's name: as asked for, else the beginning of the client's own name."""
+def manager_name(given: str | None, agent: str | None) -> str:
+    """Return the requested name of the manager, or else one from the User-Agent."""
     if given:
         return given
     text = "".join(letter for letter in (agent or "").split("/", 1)[0] if letter.isprintable())
-    return text.encode()[:LONGEST_MANAGER].decode(errors="ignore") or "unknown"
+    return text.encode()[:MAX_MANAGER_BYTES].decode(errors="ignore") or "unknown"

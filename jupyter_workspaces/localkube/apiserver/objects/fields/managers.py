@@ -1,6 +1,7 @@
-"""What a write makes of an object's managed fields: an update takes what it changes, an apply what it names, and gives up the rest.
+"""Managed fields of an object after a write.
 
-Source: Kubernetes docs, “Server-Side Apply”.
+An update takes the fields that it changes; an apply takes those that it names and gives up the
+rest. Source: Kubernetes docs, "Server-Side Apply".
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any
 
 import msgspec
 
-from . import entries, sets, values
+from jupyter_workspaces.kube.types import Object
+
+from . import entries, sets, validation, values
 from .entries import (
     APPLY,
     UPDATE,
@@ -22,8 +25,6 @@ from .entries import (
 from .sets import EMPTY, Fields
 from .types import Type
 from .values import ABSENT, Mismatch
-
-Object = dict[str, Any]
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
@@ -45,17 +46,25 @@ _UNMANAGED = sets.of(
 
 
 class Conflicts(Exception):
-    """Others manage what somebody wants to apply: fields by manager."""
+    """Fields of an apply that have other managers."""
 
     def __init__(self, held: tuple[tuple[Manager, Fields], ...]) -> None:
+        """Create it with the conflicting fields of each manager."""
         super().__init__()
         self.held = held
 
 
 class FieldManager:
-    """Manages the fields of one kind in one version. `resets` are fields that a write may name, but not change: by subresource, `""` for none."""
+    """Managed fields of objects of one kind and version."""
 
     def __init__(self, type_: Type, api_version: str, resets: Mapping[str, Fields]) -> None:
+        """Create it.
+
+        Args:
+            type_: type of the objects.
+            api_version: API version of the objects.
+            resets: fields that a write does not change, by subresource; `""` for none.
+        """
         self.type = type_
         self._api_version = api_version
         self._resets = resets
@@ -63,18 +72,24 @@ class FieldManager:
     def update(
         self, live: Object | None, new: Object, name: str, time: str | None, subresource: str = ""
     ) -> None:
-        """Set the new object's managed fields, in place. `live` is None for one that is created."""
+        """Set the managed fields of an updated object, in place. `live` is None for a new one."""
         managed = _of_update(live, new, subresource)
         new["metadata"].pop("managedFields", None)
         if managed or live is None:
             manager = Manager(name, UPDATE, self._api_version, subresource)
             try:
-                managed = entries.limited(
-                    self._updated(managed, _plain(live or {}), _plain(new), manager, time)
+                managed = entries.limit_updaters(
+                    self._updated(
+                        managed,
+                        _without_unmanaged(live or {}),
+                        _without_unmanaged(new),
+                        manager,
+                        time,
+                    )
                 )
             except Mismatch:
-                pass  # what does not fit its type is refused elsewhere, and else nobody's
-        _set(new, managed)
+                pass  # values of a wrong type are rejected elsewhere, or have no manager
+        _set_managed_fields(new, managed)
 
     def apply(
         self,
@@ -86,36 +101,38 @@ class FieldManager:
         *,
         force: bool = False,
     ) -> Object:
-        """The object with what is applied, its managed fields set; `live` itself where nothing changes.
+        """Return the object after an apply, with managed fields; `live` itself if nothing changes.
 
-        Raises `Mismatch` for what does not fit the kind, `Conflicts`.
+        Raises:
+            Mismatch: if the configuration does not match the kind.
+            Conflicts: if fields have other managers and `force` is not set.
         """
         held = live or {"metadata": {}}
         managed = _decoded(held)
-        plain = _plain(held)
+        plain = _without_unmanaged(held)
         if not managed:
             earlier = Manager(BEFORE_FIRST_APPLY, UPDATE, self._api_version, subresource)
             managed = self._updated({}, {}, plain, earlier, time) if live is not None else {}
         manager = Manager(name, APPLY, self._api_version, subresource)
-        problems = values.check(self.type, config)
+        problems = validation.check(self.type, config)
         if problems:
             raise Mismatch(
                 problems[0]
                 if len(problems) == 1
                 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
             )
-        wanted = _plain(config)
+        wanted = _without_unmanaged(config)
         try:
             merged, after = self._applied(managed, plain, wanted, manager, time, force=force)
         except Conflicts as conflicts:
-            left = self._not_allowed(conflicts, held) if name == KUBECTL else conflicts
+            left = self._without_last_applied(conflicts, held) if name == KUBECTL else conflicts
             if left.held:
                 raise left from None
             merged, after = self._applied(managed, plain, wanted, manager, time, force=True)
         found = _restored(merged, held, config)
         if name == KUBECTL:
             _refresh_last_applied(found, config)
-        _set(found, after)
+        _set_managed_fields(found, after)
         return found
 
     def _updated(
@@ -124,7 +141,7 @@ class FieldManager:
         changed, removed = values.compare(self.type, live, new)
         reset = self._resets.get(manager.subresource, EMPTY)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
-        kept = _kept(managed, sets.union(changed, removed))
+        kept = _without_fields(managed, sets.union(changed, removed))
         mine = sets.difference(changed, _UNMANAGED)
         if mine:
             held = kept.get(manager.key)
@@ -163,7 +180,7 @@ class FieldManager:
         )
         if conflicts and not force:
             raise Conflicts(conflicts)
-        after = _kept(others, sets.union(changed, removed))
+        after = _without_fields(others, sets.union(changed, removed))
         mine = sets.difference(mine, _UNMANAGED)
         if mine:
             unchanged = merged == live
@@ -173,18 +190,18 @@ class FieldManager:
         return merged, after
 
     def _pruned(self, merged: Object, managed: Managed, last: Fields) -> Object:
-        """Without what the applier named before and nobody names now."""
+        """Remove what the manager applied before and no manager has now."""
         if not last:
             return merged
         type_ = self.type
         pruned = values.without(type_, merged, values.with_named(type_, last)) or {}
-        everybody: Fields = EMPTY
+        managed_fields: Fields = EMPTY
         for entry in managed.values():
-            everybody = sets.union(everybody, entry.fields)
+            managed_fields = sets.union(managed_fields, entry.fields)
         everything = values.with_named(type_, values.fields_of(type_, merged))
         staying = sets.union(
             values.with_named(type_, values.fields_of(type_, pruned)),
-            values.with_named(type_, everybody),
+            values.with_named(type_, managed_fields),
         )
         pruned = values.without(type_, merged, sets.difference(everything, staying)) or {}
         left = values.with_named(type_, values.fields_of(type_, pruned))
@@ -192,8 +209,8 @@ class FieldManager:
         found: Object = values.without(type_, merged, gone) or {}
         return found
 
-    def _not_allowed(self, conflicts: Conflicts, live: Object) -> Conflicts:
-        """Conflicts that do not stem from what kubectl itself applied on the client's side before."""
+    def _without_last_applied(self, conflicts: Conflicts, live: Object) -> Conflicts:
+        """Return the conflicts, except with what kubectl applied client-side before."""
         text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
         try:
             allowed = values.fields_of(
@@ -205,8 +222,8 @@ class FieldManager:
         return Conflicts(tuple((manager, fields) for manager, fields in left if fields))
 
 
-def _kept(managed: Managed, gone: Fields) -> Managed:
-    """Entries without these fields."""
+def _without_fields(managed: Managed, gone: Fields) -> Managed:
+    """Return the entries without these fields."""
     kept: Managed = {}
     for key, entry in managed.items():
         if fields := sets.difference(entry.fields, gone):
@@ -222,7 +239,10 @@ def _decoded(obj: Object) -> Managed:
 
 
 def _of_update(live: Object | None, new: Object, subresource: str) -> Managed:
-    """What an update says is managed; who says nothing, or nonsense, leaves it as it was. `[{}]` says that nobody manages anything."""
+    """Return the managed fields before an update.
+
+    These are the ones in the body if it has valid ones. `[{}]` removes all managers.
+    """
     given = new["metadata"].get("managedFields")
     if given == [{}] and not subresource:
         return {}
@@ -230,15 +250,15 @@ def _of_update(live: Object | None, new: Object, subresource: str) -> Managed:
     return managed or (_decoded(live) if live is not None else {})
 
 
-def _set(obj: Object, managed: Managed) -> None:
+def _set_managed_fields(obj: Object, managed: Managed) -> None:
     if managed:
         obj["metadata"]["managedFields"] = entries.encode(managed)
     else:
         obj["metadata"].pop("managedFields", None)
 
 
-def _plain(obj: Object) -> Object:
-    """The object without what nobody manages; its metadata is always there."""
+def _without_unmanaged(obj: Object) -> Object:
+    """Return the object without the fields that have no manager; it always has metadata."""
     metadata = obj.get("metadata") or {}
     plain = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
     plain["metadata"] = {key: value for key, value in metadata.items() if key not in _METADATA}
@@ -246,7 +266,7 @@ def _plain(obj: Object) -> Object:
 
 
 def _restored(merged: Object, live: Object, config: Object) -> Object:
-    """The merged object with what nobody manages: as it is, or as the applied configuration has it."""
+    """Return the merged object with the fields that have no manager, from `config` or `live`."""
     unmanaged = {
         key: value
         for source in (live, config)
@@ -260,14 +280,14 @@ def _restored(merged: Object, live: Object, config: Object) -> Object:
 
 
 def _refresh_last_applied(found: Object, config: Object) -> None:
-    """Where kubectl's own annotation stands, it tells what kubectl applied last."""
+    """Update kubectl's own annotation, if the object has it."""
     annotations = found["metadata"].get("annotations")
     if not annotations or not annotations.get(LAST_APPLIED):
         return
-    told = copy.deepcopy(config)
-    told["metadata"].pop("managedFields", None)
-    told["metadata"].setdefault("annotations", {}).pop(LAST_APPLIED, None)
-    annotations[LAST_APPLIED] = msgspec.json.encode(told, order="deterministic").decode() + "\n"
+    applied = copy.deepcopy(config)
+    applied["metadata"].pop("managedFields", None)
+    applied["metadata"].setdefault("annotations", {}).pop(LAST_APPLIED, None)
+    annotations[LAST_APPLIED] = msgspec.json.encode(applied, order="deterministic").decode() + "\n"
 
 
 __all__ = ["ABSENT", "Conflicts", "FieldManager", "Mismatch"]

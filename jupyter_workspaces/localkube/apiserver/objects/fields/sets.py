@@ -1,6 +1,7 @@
-"""Sets of fields, in the form of Kubernetes' FieldsV1: a tree of `f:name`, `k:{"key":…}`, `v:value`, `i:index`.
+"""Sets of fields in the form of FieldsV1: trees of `f:name`, `k:{"key":…}`, `v:value`, `i:index`.
 
-A node that is itself a member holds `.`; in JSON a member without children is `{}` instead. Sets are never changed once made.
+A node that is itself a member has `.`; in JSON, a member without children is `{}` instead. Sets are
+immutable.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ _DEPTH = 200
 
 
 def field(name: str) -> str:
-    """The element of a path that a property's name makes."""
+    """Return the path element of a property."""
     return f"f:{name}"
 
 
 def keyed(key: dict[str, Any]) -> str:
-    """The element that an item of a list makes by its keys."""
+    """Return the path element of an item of a list with keys."""
     return "k:" + msgspec.json.encode(key, order="sorted").decode()
 
 
 def valued(value: Any) -> str:
-    """The element that an item of a set makes by its value."""
+    """Return the path element of an item of a set."""
     return "v:" + msgspec.json.encode(value, order="sorted").decode()
 
 
 def of(*paths: tuple[str, ...]) -> Fields:
-    """The set of these paths, each of names of properties: `of(("status",), ("metadata", "labels"))`."""
+    """Return the set of paths of properties: `of(("status",), ("metadata", "labels"))`."""
     found: Fields = EMPTY
     for path in paths:
         node = LEAF
@@ -45,6 +46,7 @@ def of(*paths: tuple[str, ...]) -> Fields:
 
 
 def union(one: Fields, other: Fields) -> Fields:
+    """Return the members of either set."""
     if not one or not other:
         return one or other
     found = dict(one)
@@ -54,7 +56,7 @@ def union(one: Fields, other: Fields) -> Fields:
 
 
 def difference(one: Fields, other: Fields) -> Fields:
-    """Members of one that are not members of the other."""
+    """Return the members of one that are not members of the other."""
     if not other:
         return one
     found: Fields = {}
@@ -67,7 +69,7 @@ def difference(one: Fields, other: Fields) -> Fields:
 
 
 def without(one: Fields, other: Fields) -> Fields:
-    """Members of one that neither are members of the other nor stand below one."""
+    """Return the members of one that are neither members of the other nor below one."""
     found: Fields = {}
     for element, child in one.items():
         if element not in other:
@@ -82,6 +84,7 @@ def without(one: Fields, other: Fields) -> Fields:
 
 
 def intersection(one: Fields, other: Fields) -> Fields:
+    """Return the members of both sets."""
     found: Fields = {}
     for element, child in one.items():
         if element not in other:
@@ -94,12 +97,16 @@ def intersection(one: Fields, other: Fields) -> Fields:
 
 
 def encode(fields: Fields) -> Any:
-    """As `fieldsV1` in JSON."""
+    """Return the set as `fieldsV1` in JSON."""
     return {element: {} if child == LEAF else encode(child) for element, child in fields.items()}
 
 
 def decode(document: Any) -> Fields:
-    """What `fieldsV1` says. Raises `ValueError` for what is no such set."""
+    """Decode `fieldsV1`.
+
+    Raises:
+        ValueError: if it is malformed.
+    """
     return _decoded(document, 0) if document else EMPTY
 
 
@@ -119,24 +126,24 @@ def _canonical(element: str) -> str:
     if element == MEMBER or (kind == "f" and mark):
         return element
     if not mark or kind not in ("k", "v", "i"):
-        raise ValueError(f"{element[:40]!r} is no element of a path")
+        raise ValueError(f"{element[:40]!r} is not an element of a path")
     value = msgspec.json.decode(text)
     if kind == "k" and not isinstance(value, dict):
         raise ValueError(f"{element[:40]!r} has no keys")
     return keyed(value) if kind == "k" else valued(value) if kind == "v" else element
 
 
-def paths(fields: Fields, prefix: str = "") -> Iterator[str]:
-    """Members in words: `.spec.containers[name="main"].image`, in order."""
+def path_texts(fields: Fields, prefix: str = "") -> Iterator[str]:
+    """Yield the members in order, such as `.spec.containers[name="main"].image`."""
     for element in sorted(fields):
         if element == MEMBER:
             yield prefix
         else:
-            yield from paths(fields[element], prefix + words(element))
+            yield from path_texts(fields[element], prefix + element_text(element))
 
 
-def words(element: str) -> str:
-    """One element of a path in words."""
+def element_text(element: str) -> str:
+    """Return one path element as text."""
     kind, _, text = element.partition(":")
     if kind == "f":
         return f".{text}"

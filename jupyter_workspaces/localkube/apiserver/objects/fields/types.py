@@ -1,6 +1,7 @@
-"""Types of fields as far as merging needs them: what is one value, what is a list or map by items, and by which keys.
+"""Types of fields for merging: what is one value, and which lists and maps merge by item.
 
-Made from OpenAPI schemas of built-in kinds and from schemas of CRDs alike. Source: Kubernetes docs, “Server-Side Apply”, merge strategy.
+They are made from OpenAPI schemas of built-in kinds and from schemas of CRDs. Source: Kubernetes
+docs, "Server-Side Apply", Merge strategy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any
 from jupyter_workspaces.localkube.apiserver.objects import schemas
 
 Schema = dict[str, Any]
-Object = dict[str, Any]
 
 _SCALARS = {"string": "string", "boolean": "boolean", "integer": "numeric", "number": "numeric"}
 _ABSENT = object()
@@ -19,17 +19,22 @@ _ABSENT = object()
 
 @dataclass(slots=True)
 class Property:
-    """A named field. `zero` is what stands there when nothing does: built-in kinds always have their plain structures."""
+    """A named field. `default` is its default, which keys of lists need."""
 
     type: Type
-    zero: Any = _ABSENT
     default: Any = None
-    required: bool = False
 
 
 @dataclass(slots=True)
 class Mapping:
-    """An object: named fields and, for free names, the type of their values (None: no other names). Atomic: it is one value."""
+    """An object.
+
+    Attributes:
+        fields: named fields.
+        element: type of the values of other names; None if there are none.
+        atomic: whether it is one value.
+        zeros: values of fields that built-in kinds always have.
+    """
 
     fields: dict[str, Property] = field(default_factory=dict)
     element: Type | None = None
@@ -37,6 +42,7 @@ class Mapping:
     zeros: dict[str, Any] = field(default_factory=dict)
 
     def of(self, name: str) -> Type | None:
+        """Return the type of a field; None if it is not allowed."""
         known = self.fields.get(name)
         return self.element if known is None else known.type
 
@@ -52,14 +58,14 @@ class Listing:
 
 @dataclass(slots=True)
 class Type:
-    """The forms that a value may have; mostly one. `scalar` is string, numeric, boolean or untyped."""
+    """The forms that a value may have. `scalar` is string, numeric, boolean or untyped."""
 
     scalar: str | None = None
     listing: Listing | None = None
     mapping: Mapping | None = None
 
     def form(self, value: Any) -> Type:
-        """Of several forms the one that a value has."""
+        """Return the one of several forms that a value has."""
         if isinstance(value, dict):
             return self if self.mapping is None else self._only(mapping=self.mapping)
         if isinstance(value, list):
@@ -74,7 +80,7 @@ class Type:
 ATOMIC = Type("untyped")
 ATOMIC.listing, ATOMIC.mapping = Listing(ATOMIC), Mapping(element=ATOMIC, atomic=True)
 FREE = Type("untyped")
-"""Where no schema says what stands: lists are one value, maps are not."""
+"""Type without schema: lists are one value, maps are not."""
 FREE.listing, FREE.mapping = Listing(ATOMIC), Mapping(element=FREE)
 
 
@@ -82,18 +88,18 @@ _known: dict[str, Type] = {}
 
 
 def named(name: str) -> Type:
-    """The type of a built-in schema by its full name or reference."""
+    """Return the type of a built-in schema by full name or reference."""
     name = name.removeprefix(schemas.REFERENCE)
     found = _known.get(name)
     if found is None:
-        found = _known[name] = Type()  # known before it is made: schemas refer to themselves
+        found = _known[name] = Type()  # completed below, because schemas may refer to themselves
         made = _made(schemas.named(name), built_in=True, free=False)
         found.scalar, found.listing, found.mapping = made.scalar, made.listing, made.mapping
     return found
 
 
 def custom(schema: Schema) -> Type:
-    """The type of a custom resource, by the structural schema of its version."""
+    """Return the type of a custom resource from the structural schema of its version."""
     made = _made(schema, built_in=False, free=False)
     if made.mapping is None:
         made = Type(mapping=Mapping(element=FREE))
@@ -112,7 +118,7 @@ def _as_object(mapping: Mapping) -> None:
 
 
 def _made(schema: Schema, *, built_in: bool, free: bool) -> Type:
-    """`free`: an object above keeps names that its schema does not know."""
+    """Return the type of a schema. `free`: an object above preserves unknown fields."""
     reference = (
         schema.get("$ref")
         or next((one["$ref"] for one in schema.get("allOf", ()) if "$ref" in one), None)
@@ -138,7 +144,7 @@ def _made(schema: Schema, *, built_in: bool, free: bool) -> Type:
 
 
 def _related(held: Type, schema: Schema) -> Type:
-    """A referred type as the place that refers to it wants it merged."""
+    """Return a referenced type with the merge strategy of the place that refers to it."""
     relation = schema.get("x-kubernetes-map-type")
     if relation is None or held.mapping is None or held.mapping.atomic == (relation == "atomic"):
         return held
@@ -156,10 +162,9 @@ def _mapping(schema: Schema, *, built_in: bool, free: bool) -> Mapping:
         type_ = _made(child, built_in=built_in, free=free)
         found.fields[name] = Property(type_, default=child.get("default"))
         if built_in:
-            required = found.fields[name].required = name in schema.get("required", ())
-            zero = _zero(type_, child, required)
+            zero = _zero(type_, child, name in schema.get("required", ()))
             if zero is not _ABSENT:
-                found.fields[name].zero = found.zeros[name] = zero
+                found.zeros[name] = zero
     more = schema.get("additionalProperties")
     if isinstance(more, dict):
         found.element = _made(more, built_in=built_in, free=free)
@@ -171,7 +176,10 @@ def _mapping(schema: Schema, *, built_in: bool, free: bool) -> Mapping:
 
 
 def _zero(type_: Type, schema: Schema, required: bool) -> Any:
-    """What Go writes where nothing was said: the empty structure, and null for a list or map that may not be left out."""
+    """Return what Go writes for an absent field.
+
+    That is the empty structure, and null for a list or map that may not be left out.
+    """
     if type_.scalar is not None and type_.mapping is None:
         return _ABSENT
     if schema.get("default") == {}:

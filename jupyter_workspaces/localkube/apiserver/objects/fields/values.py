@@ -1,12 +1,14 @@
-"""What applying needs to know of values with types: which fields they have, how two differ, what both make, what is left without some.
+"""Operations on typed values: fields of a value, comparison, merge, removal of fields.
 
-Semantics are those of Kubernetes' structured merge. An absent value is `ABSENT`; null is a value.
+Semantics are those of Kubernetes' structured-merge-diff. An absent value is `ABSENT`; null is a
+value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
+
+from jupyter_workspaces.kube.types import Object
 
 from . import sets
 from .sets import (
@@ -18,8 +20,6 @@ from .sets import (
 )
 from .types import Listing, Mapping, Type
 
-Object = dict[str, Any]
-
 
 class _Absent:
     def __repr__(self) -> str:
@@ -27,25 +27,25 @@ class _Absent:
 
 
 ABSENT: Any = _Absent()
-_SCALAR_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "numeric": (int, float),
-    "boolean": (bool,),
-}
 
 
 class Mismatch(Exception):
-    """A value that does not fit its type, or a list by keys whose items have none."""
+    """A value does not match its type, or an item of a list lacks its keys."""
 
 
 def element_of(listing: Listing, item: Any, index: int) -> str:
-    """The element of a path that leads to an item. Raises `Mismatch`."""
+    """Return the path element of an item.
+
+    Raises:
+        Mismatch: if it has none.
+    """
     if listing.atomic:
         return f"i:{index}"
     if not listing.keys:
         if isinstance(item, (dict, list)) or item is None:
             raise Mismatch(
-                f"element {index}: associative list without keys has an element that's a {_kind(item)} type"
+                f"element {index}: associative list without keys has an element "
+                f"that's a {kind_of(item)} type"
             )
         return sets.valued(item)
     if not isinstance(item, dict):
@@ -58,69 +58,19 @@ def element_of(listing: Listing, item: Any, index: int) -> str:
             value = mapping.fields[name].default
         if value is None:
             raise Mismatch(
-                f'element {index}: associative list with keys has an element that omits key field "{name}"'
+                f"element {index}: associative list with keys has an element "
+                f'that omits key field "{name}"'
             )
         key[name] = value
     return sets.keyed(key)
 
 
-def check(type_: Type, value: Any, *, duplicates: bool = False) -> list[str]:
-    """What does not fit its type, each with its path. `duplicates`: items of a list may stand twice."""
-    return [
-        problem if problem.startswith((".", "[")) else f": {problem}"
-        for problem in _check(type_, value, duplicates)
-    ]
-
-
-def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
-    if value is None:
-        return
-    form = type_.form(value)
-    if form.mapping is not None:
-        if not isinstance(value, dict):
-            yield f": expected map, got {_shown(value)}"
-            return
-        for name, child in value.items():
-            if (known := form.mapping.of(name)) is None:
-                yield f".{name}: field not declared in schema"
-                return
-            yield from (f".{name}{problem}" for problem in _check(known, child, duplicates))
-    elif form.scalar is not None:
-        expected = _SCALAR_TYPES.get(form.scalar)
-        if isinstance(value, (dict, list)) or (
-            expected is not None
-            and (
-                not isinstance(value, expected)
-                or (isinstance(value, bool) and form.scalar != "boolean")
-            )
-        ):
-            wanted = "numeric (int or float)" if form.scalar == "numeric" else form.scalar
-            yield f": expected {wanted}, got {_shown(value)}"
-    elif form.listing is not None:
-        if not isinstance(value, list):
-            yield f": expected list, got {_shown(value)}"
-            return
-        yield from _check_items(form.listing, value, duplicates)
-
-
-def _check_items(listing: Listing, items: list[Any], duplicates: bool) -> Iterable[str]:
-    seen = set()
-    for index, item in enumerate(items):
-        try:
-            element = element_of(listing, item, index)
-        except Mismatch as mismatch:
-            yield f": {mismatch}"
-            return
-        if element in seen and not duplicates:
-            yield f": duplicate entries for key {sets.words(element)}"
-        seen.add(element)
-        yield from (
-            sets.words(element) + problem for problem in _check(listing.element, item, duplicates)
-        )
-
-
 def fields_of(type_: Type, value: Any) -> Fields:
-    """All fields that somebody who wants this value wants. Raises `Mismatch`."""
+    """Return all fields of a value.
+
+    Raises:
+        Mismatch: if it does not match the type.
+    """
     form = type_.form(value)
     if form.mapping is not None and (isinstance(value, dict) or value is None):
         if form.mapping.atomic:
@@ -149,7 +99,11 @@ def fields_of(type_: Type, value: Any) -> Fields:
 
 
 def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
-    """Fields that were added or changed, and fields that were removed. Raises `Mismatch`."""
+    """Return the fields that were added or changed, and those that were removed.
+
+    Raises:
+        Mismatch: if a value does not match the type.
+    """
     if before is after or (before == after and _same_types(before, after)):
         return EMPTY, EMPTY
     first, second = type_.form(before), type_.form(after)
@@ -160,7 +114,7 @@ def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
         or before is None
         or after is None
         or first is second
-        or _kind(before) == _kind(after)
+        or kind_of(before) == kind_of(after)
     ):
         return _compared(second if after is not None else first, before, after)
     one, other = _compared(first, before, after), _compared(second, before, after)
@@ -170,11 +124,11 @@ def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
 def _compared(form: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
     inner: tuple[Fields, Fields] | None = None
     if form.mapping is not None:
-        one, other = _as(dict, before), _as(dict, after)
+        one, other = _if_type(dict, before), _if_type(dict, after)
         if not form.mapping.atomic and (one or other):
             inner = _compared_mapping(form.mapping, one, other)
     elif form.scalar is None and form.listing is not None:
-        one, other = _as(list, before), _as(list, after)
+        one, other = _if_type(list, before), _if_type(list, after)
         if not form.listing.atomic and (one or other):
             inner = _compared_items(form.listing, one or [], other or [])
     if before is ABSENT:
@@ -195,7 +149,7 @@ def _compared_mapping(
     zeros = mapping.zeros
     for name in left.keys() | right.keys() | zeros.keys():
         was, now = left.get(name, ABSENT), right.get(name, ABSENT)
-        if zeros and name in zeros:  # structures that are never left out
+        if zeros and name in zeros:  # fields that are never left out
             was = zeros[name] if was is ABSENT and one is not None else was
             now = zeros[name] if now is ABSENT and other is not None else now
         known = mapping.of(name)
@@ -223,7 +177,7 @@ def _compared_items(listing: Listing, one: list[Any], other: list[Any]) -> tuple
                 changed[element] = more
             if less:
                 removed[element] = less
-        elif was != now:  # items that stand twice have no fields of their own
+        elif was != now:  # duplicate items have no fields of their own
             if was:
                 removed[element] = (
                     LEAF if len(was) > 1 else compare(listing.element, was[0], ABSENT)[1]
@@ -243,7 +197,11 @@ def _by_element(listing: Listing, items: list[Any]) -> dict[str, list[Any]]:
 
 
 def merge(type_: Type, held: Any, wanted: Any) -> Any:
-    """What is held with what is wanted put over it; neither is changed. Raises `Mismatch`."""
+    """Return a value with another merged over it; neither is changed.
+
+    Raises:
+        Mismatch: if a value does not match the type.
+    """
     if wanted is ABSENT or held is ABSENT:
         return held if wanted is ABSENT else wanted
     form = type_.form(wanted if wanted is not None else held)
@@ -270,7 +228,7 @@ def merge(type_: Type, held: Any, wanted: Any) -> Any:
 
 
 def _merged_items(listing: Listing, held: list[Any], wanted: list[Any]) -> list[Any]:
-    """Items in the wanted order; held items that nobody speaks of stay where they are between those of both lists."""
+    """Merge items in the wanted order; other held items stay between their neighbors."""
     right = {element_of(listing, item, index): item for index, item in enumerate(wanted)}
     left: dict[str, Any] = {}
     order = [element_of(listing, item, index) for index, item in enumerate(held)]
@@ -314,7 +272,7 @@ def _merged_items(listing: Listing, held: list[Any], wanted: list[Any]) -> list[
 
 
 def without(type_: Type, value: Any, gone: Fields) -> Any:
-    """The value without these fields; null when nothing is left of it."""
+    """Return a value without these fields; None if nothing is left of it."""
     if not gone:
         return value
     form = type_.form(value)
@@ -348,17 +306,20 @@ def without(type_: Type, value: Any, gone: Fields) -> Any:
 
 
 def with_named(type_: Type, fields: Fields) -> Fields:
-    """The set with each named field above a member made a member too: what is removed with the last of its fields."""
+    """Make each named field above a member a member too.
+
+    So it is removed with the last of its fields.
+    """
     found: Fields = {}
     for element, child in fields.items():
         if element == MEMBER:
             found[element] = child
             continue
-        inner, named = FREE_END, False
+        inner, named = UNTYPED, False
         if element.startswith("f:") and type_.mapping is not None:
             name = element[2:]
             named = name in type_.mapping.fields
-            inner = type_.mapping.of(name) or FREE_END
+            inner = type_.mapping.of(name) or UNTYPED
         elif element.startswith("k:") and type_.listing is not None:
             inner = type_.listing.element
         below = with_named(inner, child)
@@ -366,14 +327,15 @@ def with_named(type_: Type, fields: Fields) -> Fields:
     return found
 
 
-FREE_END = Type()
+UNTYPED = Type()
 
 
-def _as(kind: type, value: Any) -> Any:
+def _if_type(kind: type, value: Any) -> Any:
     return value if isinstance(value, kind) else None
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Return the kind of a JSON value: map, list, null or scalar."""
     return (
         "map"
         if isinstance(value, dict)
@@ -386,7 +348,7 @@ def _kind(value: Any) -> str:
 
 
 def _same_types(one: Any, other: Any) -> bool:
-    """Python takes true for 1; JSON does not."""
+    """Compare the types of equal values: in Python, `True` equals 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return type(one) is type(other)
     if isinstance(one, dict) and isinstance(other, dict):
@@ -394,7 +356,3 @@ def _same_types(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return all(_same_types(child, twin) for child, twin in zip(one, other, strict=True))
     return True
-
-
-def _shown(value: Any) -> str:
-    return f"{_kind(value)} {value!r}"[:120]

@@ -1,7 +1,8 @@
-"""What is special about each built-in kind: its defaults, what a client may not set, what makes it invalid.
+"""Strategies of the built-in kinds: defaults, fields of the server, rules.
 
-Objects come here in the one form of `decoding`: of the right types, with the zero values of fields that are always there.
-Sources: the Kubernetes API reference and concepts pages; what the real API server answers (tests/localkube/apiserver/kind_cases.py).
+Objects are normalized by `decoding`: values have the right types, and fields that are never left
+out have their zero values. Sources: Kubernetes API reference and concepts; answers of the real API
+server, recorded in `tests/localkube/apiserver/kind_cases.py`.
 """
 
 from .claims import ClaimStrategy

@@ -1,8 +1,6 @@
-"""Claims of volumes."""
+"""PersistentVolumeClaims, and the templates of claims in StatefulSets."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
@@ -12,18 +10,17 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.labels import check_selector
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .labels import check_selector
 from .values import (
     Causes,
-    fitting,
-    given,
     one_of,
+    required_value,
+    valid_name,
 )
-
-Object = dict[str, Any]
 
 ACCESS_MODES = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
 VOLUME_MODES = ["Block", "Filesystem"]
@@ -32,32 +29,40 @@ _CORE_SOURCES = ("PersistentVolumeClaim",)
 
 
 class ClaimStrategy(Strategy):
+    """Rules of PersistentVolumeClaims."""
+
     returns_deleted = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         default_claim(obj)
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             finalizers = obj["metadata"].get("finalizers") or []
             obj["status"] = {"phase": "Pending"}
-            # Kubernetes' own guard: a claim in use stays until its last pod is gone.
+            # Storage object in use protection: the claim stays until its last pod is gone.
             obj["metadata"]["finalizers"] = [*finalizers, *({PROTECTION} - set(finalizers))]
-        _settle_source(obj["spec"])
+        _merge_sources(obj["spec"])
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(check_claim(obj["spec"], "spec"))
         return causes if old is None else causes + list(_check_changes(obj, old))
 
 
 def default_claim(claim: Object) -> None:
-    """In a claim, and in a template of claims."""
+    """Fill in the defaults of a claim or a template of claims."""
     claim["spec"].setdefault("volumeMode", "Filesystem")
     claim["status"].setdefault("phase", "Pending")
 
 
-def _settle_source(spec: Object) -> None:
-    """Two fields tell where the content comes from; the older one only of claims and of snapshots."""
+def _merge_sources(spec: Object) -> None:
+    """Make `dataSource` and `dataSourceRef` agree.
+
+    The older field knows only claims and snapshots.
+    """
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and not _is_known(source):
         del spec["dataSource"]
@@ -81,7 +86,7 @@ def _is_known(source: Object) -> bool:
 
 
 def check_claim(spec: Object, path: str) -> Causes:
-    """A claim's spec, in a claim and in a template of claims."""
+    """Check the spec of a claim or a template of claims."""
     yield from check_access_modes(spec.get("accessModes"), path)
     yield from check_selector(spec.get("selector"), f"{path}.selector")
     storage = (spec["resources"].get("requests") or {}).get("storage")
@@ -90,19 +95,22 @@ def check_claim(spec: Object, path: str) -> Causes:
     elif parse(storage) <= 0:
         yield invalid(f"{path}.resources[storage]", storage, "must be greater than zero")
     for field in ("storageClassName", "volumeAttributesClassName"):
-        yield from fitting(f"{path}.{field}", spec.get(field), names.subdomain)
+        yield from valid_name(f"{path}.{field}", spec.get(field), name_rules.subdomain)
     yield from one_of(f"{path}.volumeMode", spec.get("volumeMode"), VOLUME_MODES)
     for field in ("dataSource", "dataSourceRef"):
         if (source := spec.get(field)) is not None:
-            yield from given(f"{path}.{field}.name", source["name"])
-            yield from given(f"{path}.{field}.kind", source["kind"])
+            yield from required_value(f"{path}.{field}.name", source["name"])
+            yield from required_value(f"{path}.{field}.kind", source["kind"])
             if not source.get("apiGroup") and source["kind"] not in ("", *_CORE_SOURCES):
                 yield invalid(
-                    f"{path}.{field}", source["kind"], "of the core group only claims can be copied"
+                    f"{path}.{field}",
+                    source["kind"],
+                    "the only source of the core group is PersistentVolumeClaim",
                 )
 
 
 def check_access_modes(modes: list[str] | None, path: str) -> Causes:
+    """Check the access modes of a claim or volume."""
     at = f"{path}.accessModes"
     if not modes:
         yield required(at, "at least 1 access mode is required")
@@ -118,7 +126,7 @@ def _check_changes(obj: Object, old: Object) -> Causes:
     spec, before = dict(obj["spec"]), dict(old["spec"])
     if not before.get("volumeName"):
         before.pop("volumeName", None), spec.pop("volumeName", None)
-    if "storageClassName" not in before:  # the default class is written in when there is one
+    if "storageClassName" not in before:  # the controller sets the default class
         spec.pop("storageClassName", None)
     bound = (old.get("status") or {}).get("phase") == "Bound"
     if bound:
@@ -127,7 +135,8 @@ def _check_changes(obj: Object, old: Object) -> Causes:
     if spec != before:
         yield forbidden(
             "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+            "spec is immutable after creation except resources.requests and "
+            "volumeAttributesClassName for bound claims",
         )
     capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
     wanted, held = (

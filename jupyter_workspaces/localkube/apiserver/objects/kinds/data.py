@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -14,13 +13,12 @@ from jupyter_workspaces.kube.causes import (
     required,
     too_long,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access.tokens import SECRET_TYPE
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .values import Causes
-
-Object = dict[str, Any]
 
 _MOST_BYTES = 2**20
 _ACCOUNT = "kubernetes.io/service-account.name"
@@ -31,11 +29,14 @@ _KEYS = {
     "dockercfg": (".dockercfg",),
     "dockerconfigjson": (".dockerconfigjson",),
 }
-"""What a Secret of a type of Kubernetes' own must hold."""
+"""Keys that Secrets of built-in types must have."""
 
 
 class SecretStrategy(Strategy):
+    """Rules of Secrets."""
+
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         texts = obj.pop("stringData", None)
         if texts:
             obj["data"] = (obj.get("data") or {}) | {
@@ -44,6 +45,7 @@ class SecretStrategy(Strategy):
         obj.setdefault("type", "Opaque")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         data = obj.get("data") or {}
         causes = list(_check_keys(data, "data"))
         if sum(len(base64.b64decode(value or "")) for value in data.values()) > _MOST_BYTES:
@@ -79,11 +81,14 @@ def _is_json(text: str) -> bool:
 
 
 class ConfigMapStrategy(Strategy):
+    """Rules of ConfigMaps."""
+
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
         causes = [*_check_keys(data, "data"), *_check_keys(binary, "binaryData")]
         causes += [
-            invalid(f"data[{key}]", key, "stands in binaryData, too")
+            invalid(f"data[{key}]", key, "is also in binaryData")
             for key in data.keys() & binary.keys()
         ]
         size = sum(len(value.encode()) for value in data.values()) + sum(
@@ -96,7 +101,7 @@ class ConfigMapStrategy(Strategy):
 
 def _check_keys(keys: Iterable[str], path: str) -> Causes:
     for key in keys:
-        if problem := names.data_key(key):
+        if problem := name_rules.data_key(key):
             yield invalid(f"{path}[{key}]", key, problem)
 
 

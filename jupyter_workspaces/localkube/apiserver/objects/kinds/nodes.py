@@ -1,32 +1,32 @@
-"""What is told rather than wished for: nodes, events, leases."""
+"""Nodes, events and leases: objects that programs write about themselves."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .resource_rules import check_amount
-from .scheduling_rules import check_taints
+from .pod_specs.resource_rules import check_amount
+from .pod_specs.scheduling_rules import check_taints
 from .values import Causes, at_least
-
-Object = dict[str, Any]
 
 
 class NodeStrategy(Strategy):
-    """A node tells of itself when it joins."""
+    """Rules of nodes. A node sets its own status when it joins."""
 
     status_at_creation = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         status = obj.get("status") or {}
         if "capacity" in status:
             status.setdefault("allocatable", dict(status["capacity"]))
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(check_taints(obj["spec"].get("taints"), "metadata.taints"))
         causes += _check_ranges(obj["spec"].get("podCIDRs") or [])
         for section in ("capacity", "allocatable"):
@@ -46,22 +46,28 @@ def _check_ranges(ranges: list[str]) -> Causes:
 
 
 class EventStrategy(Strategy):
+    """Rules of events."""
+
     def name_problem(self, name: str) -> str | None:
+        """Return why a name is invalid, or None."""
         return None
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         about, own = obj["involvedObject"].get("namespace", ""), obj["metadata"]["namespace"]
-        if about == own or (
-            not about and own == "default"
-        ):  # what happens to things without a namespace is told there
+        # Events of objects without a namespace are in the default namespace.
+        if about == own or (not about and own == "default"):
             return []
         return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
 
 
 class LeaseStrategy(Strategy):
+    """Rules of leases."""
+
     finalizers_have_domains = False
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         seconds = obj["spec"].get("leaseDurationSeconds")
         causes = (
             []

@@ -1,33 +1,36 @@
-"""Pods: what they are given at their making, and what may change of them."""
+"""Pods."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .pod_changes import check_changes
-from .pod_defaults import containers_of, default_pod
-from .pod_rules import check_ephemeral, check_pod_spec
-
-Object = dict[str, Any]
+from .pod_specs.pod_changes import check_changes
+from .pod_specs.pod_defaults import containers_of, default_pod
+from .pod_specs.pod_rules import check_ephemeral, check_pod_spec
 
 
 class PodStrategy(Strategy):
+    """Rules of pods."""
+
     returns_deleted = True
     has_generation = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         default_pod(obj["spec"])
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             obj["status"] = {"phase": "Pending", "qosClass": quality(obj["spec"])}
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = check_pod_spec(obj["spec"], "spec", is_pod=True)
         return causes + list(
             check_ephemeral(obj["spec"], "spec")
@@ -37,7 +40,7 @@ class PodStrategy(Strategy):
 
 
 def quality(spec: Object) -> str:
-    """Its class by what its containers ask for and may take (Kubernetes docs, “Pod Quality of Service Classes”)."""
+    """Return the QoS class (Kubernetes docs, "Pod Quality of Service Classes")."""
     containers = list(containers_of(spec))
     requests = [_amounts(container, "requests") for container in containers]
     limits = [_amounts(container, "limits") for container in containers]

@@ -1,8 +1,6 @@
-"""Roles and who has them."""
+"""Roles and role bindings."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -10,27 +8,33 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .values import Causes, named
-
-Object = dict[str, Any]
+from .values import Causes, required_name
 
 GROUP = "rbac.authorization.k8s.io"
 _SUBJECTS = ["Group", "ServiceAccount", "User"]
 
 
 class RoleStrategy(Strategy):
-    """`of_paths`: a cluster's role, which can speak of paths that are no resources."""
+    """Rules of Roles and ClusterRoles."""
 
     def __init__(self, *, of_paths: bool = False) -> None:
+        """Create it.
+
+        Args:
+            of_paths: whether rules on paths are allowed, as in ClusterRoles.
+        """
         self._of_paths = of_paths
 
     def name_problem(self, name: str) -> str | None:
-        return names.path_segment(name)
+        """Return why a name is invalid, or None."""
+        return name_rules.path_segment(name)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes: list[Cause] = []
         for index, rule in enumerate(obj.get("rules") or ()):
             causes += self._check_rule(rule, f"rules[{index}]")
@@ -50,30 +54,38 @@ class RoleStrategy(Strategy):
                 yield invalid(
                     f"{path}.nonResourceURLs",
                     rule["nonResourceURLs"],
-                    "a rule speaks either of resources or of paths",
+                    "a rule applies either to resources or to paths",
                 )
             return
         for field in ("apiGroups", "resources"):
             if not rule.get(field):
-                yield required(f"{path}.{field}", f"a rule on resources must say its {field}")
+                yield required(f"{path}.{field}", f"a rule on resources must have {field}")
 
 
 class BindingStrategy(Strategy):
-    """`of_cluster`: it binds everywhere, and cluster roles only."""
+    """Rules of RoleBindings and ClusterRoleBindings."""
 
     def __init__(self, *, of_cluster: bool = False) -> None:
+        """Create it.
+
+        Args:
+            of_cluster: whether only ClusterRoles are allowed, as in ClusterRoleBindings.
+        """
         self._of_cluster = of_cluster
 
     def name_problem(self, name: str) -> str | None:
-        return names.path_segment(name)
+        """Return why a name is invalid, or None."""
+        return name_rules.path_segment(name)
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         obj["roleRef"]["apiGroup"] = obj["roleRef"]["apiGroup"] or GROUP
         for subject in obj.get("subjects") or ():
             if subject["kind"] in ("User", "Group"):
                 subject.setdefault("apiGroup", GROUP)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(self._check_reference(obj["roleRef"]))
         for index, subject in enumerate(obj.get("subjects") or ()):
             causes += self._check_subject(subject, f"subjects[{index}]")
@@ -87,7 +99,7 @@ class BindingStrategy(Strategy):
             yield not_supported("roleRef.apiGroup", reference["apiGroup"], [GROUP])
         if reference["kind"] not in kinds:
             yield not_supported("roleRef.kind", reference["kind"], kinds)
-        yield from named("roleRef.name", reference["name"], names.path_segment)
+        yield from required_name("roleRef.name", reference["name"], name_rules.path_segment)
 
     def _check_subject(self, subject: Object, path: str) -> Causes:
         kind, group = subject["kind"], subject.get("apiGroup", "")
@@ -99,7 +111,7 @@ class BindingStrategy(Strategy):
         account = kind == "ServiceAccount"
         if group != ("" if account else GROUP):
             yield not_supported(f"{path}.apiGroup", group, ["" if account else GROUP])
-        if account and (problem := names.subdomain(subject["name"])) and subject["name"]:
+        if account and (problem := name_rules.subdomain(subject["name"])) and subject["name"]:
             yield invalid(f"{path}.name", subject["name"], problem)
         if account and self._of_cluster and not subject.get("namespace"):
             yield required(f"{path}.namespace")

@@ -1,12 +1,11 @@
-"""Services. Each gets an address, as on any cluster, though no proxy of services runs on one machine.
+"""Services. Each gets a cluster IP as on any cluster, though no service proxy runs here.
 
-Clients read the address: kubectl's port-forward follows `targetPort` only where there is one.
+Clients read it: kubectl's port-forward follows `targetPort` only if there is one.
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -16,37 +15,40 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.labels import check_labels
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .labels import check_labels
 from .values import (
     PROTOCOLS,
     Causes,
     address,
-    fitting,
-    named,
     one_of,
     port,
     port_or_name,
+    required_name,
     unique,
+    valid_name,
 )
 
-Object = dict[str, Any]
-
-_OUTSIDE = ("NodePort", "LoadBalancer")
-_TYPES = ["ClusterIP", "ExternalName", *sorted(_OUTSIDE)]
+_EXTERNAL = ("NodePort", "LoadBalancer")
+_TYPES = ["ClusterIP", "ExternalName", *sorted(_EXTERNAL)]
 _ADDRESSES, _FAMILIES = ("clusterIP", "clusterIPs"), ("ipFamilies", "ipFamilyPolicy")
 _AFFINITY_SECONDS, _MOST_AFFINITY_SECONDS = 10800, 86400
 
 
 class ServiceStrategy(Strategy):
+    """Rules of Services."""
+
     returns_deleted = True
 
     def name_problem(self, name: str) -> str | None:
-        return names.label(name)
+        """Return why a name is invalid, or None."""
+        return name_rules.label(name)
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj["spec"]
         kind = spec.setdefault("type", "ClusterIP")
         if spec.setdefault("sessionAffinity", "None") == "None":
@@ -55,9 +57,9 @@ class ServiceStrategy(Strategy):
             spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault(
                 "timeoutSeconds", _AFFINITY_SECONDS
             )
-        if kind in ("ClusterIP", *_OUTSIDE):
+        if kind in ("ClusterIP", *_EXTERNAL):
             spec.setdefault("internalTrafficPolicy", "Cluster")
-        if kind in _OUTSIDE:
+        if kind in _EXTERNAL:
             spec.setdefault("externalTrafficPolicy", "Cluster")
         if kind == "LoadBalancer":
             spec.setdefault("allocateLoadBalancerNodePorts", True)
@@ -66,15 +68,17 @@ class ServiceStrategy(Strategy):
             held["targetPort"] = held["targetPort"] or held["port"]
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         spec = obj["spec"]
         if old is None:
             obj["status"] = {"loadBalancer": {}}
             if "clusterIP" in spec:
                 spec.setdefault("clusterIPs", [spec["clusterIP"]])
         else:
-            _settle(spec, old["spec"])
+            _merge_addresses(spec, old["spec"])
 
     def complete(self, obj: Object) -> None:
+        """Set the addresses of a valid Service, in place."""
         spec = obj["spec"]
         if spec["type"] != "ExternalName":
             spec.setdefault("clusterIP", (spec.get("clusterIPs") or [_free_address()])[0])
@@ -83,6 +87,7 @@ class ServiceStrategy(Strategy):
             spec.setdefault("ipFamilyPolicy", "SingleStack")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         spec = obj["spec"]
         headless = spec.get("clusterIPs") == ["None"]
         causes: list[Cause] = []
@@ -90,7 +95,7 @@ class ServiceStrategy(Strategy):
             causes.append(required("spec.ports"))
         if (
             headless
-            and spec["type"] in _OUTSIDE
+            and spec["type"] in _EXTERNAL
             and (old is None or old["spec"]["type"] != spec["type"])
         ):
             causes.append(
@@ -111,13 +116,13 @@ class ServiceStrategy(Strategy):
 
 
 def _free_address() -> str:
-    """Return an address of the loopback network, apart from those of pods: what is sent there never leaves the machine."""
+    """Return a loopback address outside of the range of pods; nothing is sent elsewhere."""
     first, second, third = secrets.token_bytes(3)
     return f"127.{128 + first % 126}.{second}.{1 + third % 254}"
 
 
-def _settle(spec: Object, old: Object) -> None:
-    """Make of what an update says of the addresses one thing: either of two fields is enough, and what it leaves out stays as it was."""
+def _merge_addresses(spec: Object, old: Object) -> None:
+    """Make `clusterIP` and `clusterIPs` agree, and keep what an update leaves out."""
     first, given = (spec.get(field) != old.get(field) for field in _ADDRESSES)
     if first and not given:
         spec.pop("clusterIPs", None)
@@ -133,7 +138,7 @@ def _settle(spec: Object, old: Object) -> None:
             and old["type"] != "ExternalName"
             and spec.get(field) == old.get(field)
         ):
-            spec.pop(field, None)  # it needs none, and nobody asked for it
+            spec.pop(field, None)  # it needs none, and the update has none
 
 
 def _check_same_address(spec: Object, old: Object) -> Causes:
@@ -150,8 +155,10 @@ def _check_type(spec: Object) -> Causes:
             for field in ("clusterIPs", *_FAMILIES)
             if spec.get(field)
         )
-        yield from named(
-            "spec.externalName", spec.get("externalName", "").removesuffix("."), names.subdomain
+        yield from required_name(
+            "spec.externalName",
+            spec.get("externalName", "").removesuffix("."),
+            name_rules.subdomain,
         )
 
 
@@ -161,11 +168,11 @@ def _check_ports(ports: list[Object], kind: str) -> Causes:
         at = f"spec.ports[{index}]"
         if len(ports) > 1 and not held.get("name"):
             yield required(f"{at}.name")
-        yield from fitting(f"{at}.name", held.get("name"), names.label)
+        yield from valid_name(f"{at}.name", held.get("name"), name_rules.label)
         yield from port(f"{at}.port", held["port"])
         yield from one_of(f"{at}.protocol", held["protocol"], PROTOCOLS)
         yield from port_or_name(f"{at}.targetPort", held["targetPort"])
-        yield from fitting(f"{at}.appProtocol", held.get("appProtocol"), names.qualified)
+        yield from valid_name(f"{at}.appProtocol", held.get("appProtocol"), name_rules.qualified)
         if held.get("nodePort") and kind == "ClusterIP":
             yield forbidden(f"{at}.nodePort", "may not be used when type is ClusterIP")
         if (pair := (held["protocol"], held["port"])) in seen:
@@ -212,11 +219,11 @@ def _check_traffic(spec: Object) -> Causes:
         "spec.internalTrafficPolicy", spec.get("internalTrafficPolicy"), ["Cluster", "Local"]
     )
     if (policy := spec.get("externalTrafficPolicy")) is not None:
-        if spec["type"] in _OUTSIDE or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
+        if spec["type"] in _EXTERNAL or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
             yield from one_of("spec.externalTrafficPolicy", policy, ["Cluster", "Local"])
         else:
             yield invalid(
                 "spec.externalTrafficPolicy",
                 policy,
-                "may only be set for services that are reached from outside",
+                "may only be set for services with external traffic",
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -12,33 +11,41 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.labels import check_labels, check_selector
 from jupyter_workspaces.kube.selectors import matches
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.metadata import check_annotations
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import check_claim, default_claim
-from .labels import check_labels, check_selector
-from .pod_defaults import default_pod_spec
-from .pod_rules import check_pod_spec
+from .pod_specs.pod_defaults import default_pod_spec
+from .pod_specs.pod_rules import check_pod_spec
 from .values import (
     Causes,
     at_least,
-    fitting,
     one_of,
+    valid_name,
 )
 
-Object = dict[str, Any]
-
 _MAY_CHANGE = (
-    "minReadySeconds", "ordinals", "persistentVolumeClaimRetentionPolicy", "replicas", "revisionHistoryLimit", "template", "updateStrategy",
-)  # fmt: skip
+    "minReadySeconds",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "replicas",
+    "revisionHistoryLimit",
+    "template",
+    "updateStrategy",
+)
 
 
 class StatefulSetStrategy(Strategy):
+    """Rules of StatefulSets."""
+
     has_generation = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj["spec"]
         spec.setdefault("replicas", 1)
         spec.setdefault("podManagementPolicy", "OrderedReady")
@@ -53,16 +60,18 @@ class StatefulSetStrategy(Strategy):
         default_pod_spec(spec["template"]["spec"])
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             obj["status"] = {"replicas": 0, "availableReplicas": 0}
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         spec = obj["spec"]
         causes = list(_check_numbers(spec))
         causes += _check_updates(spec["updateStrategy"])
         causes += _check_retention(spec["persistentVolumeClaimRetentionPolicy"])
         if old is None:
-            causes += fitting("spec.serviceName", spec.get("serviceName"), names.label)
+            causes += valid_name("spec.serviceName", spec.get("serviceName"), name_rules.label)
             for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
                 causes += check_claim(claim["spec"], f"spec.volumeClaimTemplates[{index}].spec")
         causes += _check_selected(spec)
@@ -126,7 +135,7 @@ def _check_retention(policy: Mapping[str, str]) -> Causes:
 
 
 def _check_selected(spec: Object) -> Causes:
-    """The set must select its own pods."""
+    """Require that the selector matches the labels of the pod template."""
     selector, labels = spec.get("selector"), spec["template"]["metadata"].get("labels") or {}
     wrong = list(check_selector(selector, "spec.selector"))
     yield from wrong
@@ -143,12 +152,12 @@ def _check_selected(spec: Object) -> Causes:
 
 
 def _check_template(spec: Object) -> Causes:
-    """As of a pod with the set's own claims; names that the set gives are not looked at."""
+    """Check the pod template with the volumes of the set's own claims."""
     template, claims = spec["template"], spec.get("volumeClaimTemplates") or []
     metadata, pod = template["metadata"], template["spec"]
     selector = spec.get("selector")
     if selector is not None and any(check_selector(selector, "")):
-        return  # nothing is said of a template that nothing selects
+        return  # as Kubernetes, which checks the template only with a valid selector
     added = {
         name: {"name": name, "persistentVolumeClaim": {"claimName": name}}
         for name in (claim["metadata"].get("name", "") for claim in claims)
@@ -168,5 +177,6 @@ def _check_template(spec: Object) -> Causes:
         yield not_supported("spec.template.spec.restartPolicy", pod["restartPolicy"], ["Always"])
     if "activeDeadlineSeconds" in pod:
         yield forbidden(
-            "spec.template.spec.activeDeadlineSeconds", "a StatefulSet's pods have no end"
+            "spec.template.spec.activeDeadlineSeconds",
+            "is not allowed in the pods of a StatefulSet",
         )

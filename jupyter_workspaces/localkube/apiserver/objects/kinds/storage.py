@@ -1,9 +1,8 @@
-"""Volumes and their classes."""
+"""PersistentVolumes and StorageClasses."""
 
 from __future__ import annotations
 
 import posixpath
-from typing import Any
 
 from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
@@ -13,30 +12,32 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names, structures
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules, structures
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import VOLUME_MODES, check_access_modes
-from .labels import check_node_terms
+from .pod_specs.node_selectors import check_node_terms
+from .pod_specs.volume_rules import check_host_path, check_nfs, sources_of
 from .values import (
     Causes,
-    fitting,
-    given,
-    named,
-    no_way_up,
+    no_parent_reference,
     one_of,
+    required_name,
+    required_value,
+    valid_name,
 )
-from .volume_rules import check_host_path, check_nfs, sources_of
-
-Object = dict[str, Any]
 
 _SOURCES = frozenset(structures.fields("io.k8s.api.core.v1.PersistentVolumeSource"))
 
 
 class VolumeStrategy(Strategy):
+    """Rules of PersistentVolumes."""
+
     returns_deleted = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj["spec"]
         spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
         spec.setdefault("volumeMode", "Filesystem")
@@ -44,10 +45,12 @@ class VolumeStrategy(Strategy):
             host.setdefault("type", "")
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             obj["status"] = {"phase": "Available"}
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         spec = obj["spec"]
         causes = list(check_access_modes(spec.get("accessModes"), "spec"))
         causes += _check_capacity(spec.get("capacity") or {})
@@ -57,7 +60,9 @@ class VolumeStrategy(Strategy):
             ["Delete", "Recycle", "Retain"],
         )
         causes += one_of("spec.volumeMode", spec["volumeMode"], VOLUME_MODES)
-        causes += fitting("spec.storageClassName", spec.get("storageClassName"), names.subdomain)
+        causes += valid_name(
+            "spec.storageClassName", spec.get("storageClassName"), name_rules.subdomain
+        )
         causes += _check_affinity(spec.get("nodeAffinity"))
         causes += _check_source(spec)
         if old is not None:
@@ -116,25 +121,31 @@ def _check_source(spec: Object) -> Causes:
                     "spec.persistentVolumeReclaimPolicy", "may not be Recycle for the host's root"
                 )
         case "local":
-            yield from given("spec.local.path", source["path"])
-            yield from no_way_up("spec.local.path", source["path"])
+            yield from required_value("spec.local.path", source["path"])
+            yield from no_parent_reference("spec.local.path", source["path"])
             if "nodeAffinity" not in spec:
-                yield required("spec.nodeAffinity", "a local volume must say of which node it is")
+                yield required("spec.nodeAffinity", "is required for a local volume")
         case "nfs":
             yield from check_nfs(source, "spec.nfs")
         case "csi":
-            yield from named("spec.csi.driver", source["driver"], names.driver)
-            yield from given("spec.csi.volumeHandle", source["volumeHandle"])
+            yield from required_name("spec.csi.driver", source["driver"], name_rules.driver)
+            yield from required_value("spec.csi.volumeHandle", source["volumeHandle"])
 
 
 class StorageClassStrategy(Strategy):
+    """Rules of StorageClasses."""
+
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         obj.setdefault("reclaimPolicy", "Delete")
         obj.setdefault("volumeBindingMode", "Immediate")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(
-            named("provisioner", obj["provisioner"], lambda name: names.qualified(name.lower()))
+            required_name(
+                "provisioner", obj["provisioner"], lambda name: name_rules.qualified(name.lower())
+            )
         )
         causes += one_of("reclaimPolicy", obj["reclaimPolicy"], ["Delete", "Retain"])
         causes += one_of(

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from jupyter_workspaces._version import __version__
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.server.http.times import rfc3339
 
@@ -27,7 +27,7 @@ def original_health() -> models.Health:
     return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION))
 
 
-def health(tasks: Iterable[Health], stale_since: datetime | None) -> models.Health:
+def health(tasks: Iterable[TaskHealth], stale_since: datetime | None) -> models.Health:
     """Return the health: Degraded if a task fails or the caches are stale. Omits namespaces."""
     failing = sorted({task.name for task in tasks if not task.healthy})
     return models.Health(

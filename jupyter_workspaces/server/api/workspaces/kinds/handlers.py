@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.server.api.workspaces import bodies
 from jupyter_workspaces.server.api.workspaces.base import DataHandler
@@ -41,7 +41,7 @@ class KindsHandler(StreamHandler):
     @signed_in
     async def post(self) -> None:
         self.media(YAML)
-        manifest = await aside(bodies.within_limit(self.body), read_manifest)
+        manifest = await read_in_thread(bodies.within_limit(self.body), read_manifest)
         name = manifest["metadata"]["name"]
         await self.permit("create", WORKSPACE_KINDS, name=name)
         services = await self.services.ready()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.api.workspaces import bodies
 from jupyter_workspaces.server.api.workspaces.base import DataHandler
@@ -174,7 +174,7 @@ class StopHandler(_ActionHandler):
 async def patch_of(handler: DataHandler) -> Any:
     """The patch in a body: `data` of an envelope for a merge patch that has one, else the body itself. Raises `Problem` 415, 400, 413."""
     media = handler.media(MERGE_PATCH, JSON_PATCH)
-    patch = await aside(handler.body, bodies.first_value)
+    patch = await read_in_thread(handler.body, bodies.first_value)
     if media == JSON_PATCH:
         if not isinstance(patch, list):
             raise problems.bad_request("A JSON patch is a list of operations (RFC 6902).")
