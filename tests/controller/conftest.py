@@ -11,7 +11,7 @@ from played_cluster import Play, PlayedCluster, played_cluster, played_real_clus
 
 @pytest.fixture
 def play(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Play:
-    """Return `play`, for `async with play() as played`.
+    """Return a function that starts a cluster as an asynchronous context manager.
 
     With `admission=False`, the admission rules are off, as on a real cluster without our webhook.
     """
