@@ -16,10 +16,11 @@ from typing import Any
 from measure import Figure, at_least, at_most
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path.insert(0, str(TESTS / "control_plane"))
+sys.path[:0] = [str(TESTS / folder) for folder in ("control_plane", "support")]
 
 from control_plane import ControlPlane  # noqa: E402
-from deployed_controller import DeployedController, account_kubeconfig, install, requests, until  # noqa: E402
+from deployed_controller import DeployedController, account_kubeconfig, install, requests  # noqa: E402
+from waiting import until_sync  # noqa: E402
 
 from jupyter_workspaces.resources import bundled  # noqa: E402
 from jupyter_workspaces.resources.catalog import WORKSPACES  # noqa: E402
@@ -64,14 +65,14 @@ def _measure(plane: ControlPlane, count: int) -> list[Figure]:
     others = _in_a_while(lambda: requests(plane, (*READS, *WRITES), READ))
     controller = DeployedController(plane, account_kubeconfig(plane), webhook=True).ready()
     try:
-        until(controller.leads, "a leader")
+        until_sync(controller.leads, "a leader")
         controller.configure_webhook()
         before, own = requests(plane, WRITES, WRITTEN), _own_writes(controller)
         began = time.perf_counter()
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(lambda number: _create(plane, number), range(count)))
         created = time.perf_counter() - began
-        until(
+        until_sync(
             lambda: controller.metric("jupyter_workspaces_workspaces", state="Running") == count,
             "all workspaces Running",
             LIMIT_SECONDS,

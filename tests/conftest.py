@@ -1,4 +1,10 @@
-"""Shared by all rooms: a Jupyter server in the test process (pytest-jupyter), and a real cluster where a session asks for one."""
+"""Fixtures for all folders: a Jupyter server in the test process, and real clusters."""
+
+import sys
+
+# `jsonschema` imports this package for the format "iri" if it is installed. It compiles 38 grammars:
+# 2 s of CPU time in each process. No schema of Jupyter's uses that format.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 pytest_plugins = ("pytest_jupyter.jupyter_server", "real_cluster")
 

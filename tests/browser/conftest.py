@@ -13,9 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from waiting import responds, until_started
 
 START_SECONDS = 90
 CLUSTER_STOP_SECONDS = 60
@@ -103,22 +101,11 @@ def cluster_environment(
             command, stdin=subprocess.DEVNULL, stdout=written, stderr=written
         )
     try:
-        yield chosen | {"KUBECONFIG": _kubeconfig(process, log)}
+        path = until_started(lambda: _kubeconfig(log), process, log, START_SECONDS)
+        yield chosen | {"KUBECONFIG": path}
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(CLUSTER_STOP_SECONDS)
-
-
-def _kubeconfig(process: subprocess.Popen[bytes], log: Path) -> str:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        text = log.read_text(errors="replace")
-        if found := re.search(r"^KUBECONFIG=(.+)$", text, re.MULTILINE):
-            return found[1]
-        if process.poll() is not None:
-            raise RuntimeError(f"The real cluster ended:\n{text[-3000:]}")
-        time.sleep(0.1)
-    raise TimeoutError(f"The real cluster is not ready:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 @pytest.fixture(scope="session")
@@ -198,7 +185,7 @@ def start_lab(
             )
         lab = Lab(f"http://127.0.0.1:{port}{base_url}", process, log, cluster_home)
         started.append(lab)
-        _until_it_answers(lab)
+        until_started(lambda: responds(f"{lab.url}api"), process, log, START_SECONDS)
         return lab
 
     yield start
@@ -248,6 +235,12 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def _kubeconfig(log: Path) -> str:
+    """Return the path that the real cluster has printed, or an empty string."""
+    found = re.search(r"^KUBECONFIG=(.+)$", log.read_text(errors="replace"), re.MULTILINE)
+    return found[1] if found else ""
+
+
 def _settings(folder: Path) -> Path:
     """No question about news in front of what is tested."""
     settings = folder / "settings"
@@ -259,16 +252,3 @@ def _settings(folder: Path) -> Path:
         json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8"
     )
     return settings
-
-
-def _until_it_answers(lab: Lab) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if lab.process.poll() is not None:
-            raise RuntimeError(f"JupyterLab ended:\n{lab.log.read_text(errors='replace')[-3000:]}")
-        try:
-            with urllib.request.urlopen(f"{lab.url}api", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise TimeoutError(f"JupyterLab did not answer:\n{lab.log.read_text(errors='replace')[-3000:]}")

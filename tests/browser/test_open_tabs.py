@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import TOKEN, Lab
 from playwright.sync_api import Browser, Locator, Page, expect
+from waiting import until_sync
 
 SLOW = 90_000
 SETTLE_SECONDS, COUNT_SECONDS = 20, 20
@@ -53,14 +53,6 @@ def state(lab: Lab, name: str) -> str:
     return next((item["state"] for item in listed if item["name"] == name), "gone")
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.2)
-
-
 @contextmanager
 def workspace(lab: Lab, name: str) -> Iterator[None]:
     chosen = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
@@ -70,16 +62,18 @@ def workspace(lab: Lab, name: str) -> Iterator[None]:
         "volumes": {"data": []},
         "options": chosen,
     }
-    until(lambda: ask(lab, "POST", "workspaces/default", made)[0] in (201, 409), "it is created")
+    until_sync(
+        lambda: ask(lab, "POST", "workspaces/default", made)[0] in (201, 409), "it is created"
+    )
     try:
-        until(lambda: state(lab, name) == "Running", f"{name} runs")
+        until_sync(lambda: state(lab, name) == "Running", f"{name} runs")
         yield
     finally:
         ask(lab, "DELETE", f"workspaces/default/{name}")
 
 
 def pause(lab: Lab, name: str, paused: bool) -> None:
-    until(
+    until_sync(
         lambda: (
             ask(lab, "POST", f"workspaces/default/{name}/actions/pause", {"paused": paused})[0]
             == 200
@@ -160,7 +154,7 @@ def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_secon
     with workspace(lab, name):
         url = opened(tab, lab, name)
         ask(lab, "DELETE", f"workspaces/default/{name}")
-        until(lambda: state(lab, name) == "gone", "it is gone")
+        until_sync(lambda: state(lab, name) == "gone", "it is gone")
         bar = notice(tab, f"Workspace '{name}' was deleted.")
         picture(tab, "tab-deleted")
         with (
@@ -191,7 +185,7 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
     with workspace(lab, name):
         url = opened(tab, lab, name)
         pause(lab, name, True)
-        until(lambda: state(lab, name) == "Paused", "it is paused")
+        until_sync(lambda: state(lab, name) == "Paused", "it is paused")
         bar = notice(tab, f"Workspace '{name}' was paused. Its files are kept.")
         assert bar.get_by_role("link", name="Resume").get_attribute("href") == url
         pictures(tab, "tab-paused", picture)
@@ -202,11 +196,11 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
         assert rate < 1, which
         assert "Server Connection Error" in said(tab)
         pause(lab, name, False)
-        until(lambda: state(lab, name) == "Running", "it runs again")
+        until_sync(lambda: state(lab, name) == "Running", "it runs again")
         close = tab.locator(".jp-Dialog button", has_text="Close")
         for _ in range(close.count()):
             close.first.click()
-        until(lambda: "Connection Error" not in said(tab), "the tab has found it")
+        until_sync(lambda: "Connection Error" not in said(tab), "the tab has found it")
         notice(tab, f"Workspace '{name}' is running again.")
         picture(tab, "tab-running")
         again = tab.locator("[data-jupyter-workspaces=notice]")
@@ -232,7 +226,7 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
             tab.keyboard.press("Control+s")
             return saved()
 
-        until(write, "the notebook is saved")
+        until_sync(write, "the notebook is saved")
 
 
 def test_a_tab_says_that_the_jupyter_server_does_not_answer(

@@ -8,15 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
+from waiting import until_started
 
-START_SECONDS = 60
 WAYS = ("script", "module", "image", "style", "frame", "object", "fetch", "opaque", "events")
 PAGE = """<!DOCTYPE html><title>another site</title>
 <script src="{url}?by=script"></script><script type="module" src="{url}?by=module"></script><img src="{url}?by=image">
@@ -32,6 +31,7 @@ class Serve:
     """A running `serve --no-auth`."""
 
     url: str
+    process: subprocess.Popen[bytes]
     log: Path
 
     def refused(self, path: str, way: str) -> bool:
@@ -62,8 +62,8 @@ def serve(
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written
         )
-    until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, log)
-    yield Serve(f"http://127.0.0.1:{port}", log)
+    until_started(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, process, log)
+    yield Serve(f"http://127.0.0.1:{port}", process, log)
     process.terminate()
     process.wait(20)
 
@@ -91,13 +91,6 @@ def another_site() -> Iterator[tuple[int, dict[str, str]]]:
         thread.join()
 
 
-def until(condition: Callable[[], bool], log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < end, log.read_text(errors="replace")[-3000:]
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another host", "another port"])
 @pytest.mark.parametrize(
     ("path", "status"),
@@ -121,7 +114,7 @@ def test_a_page_of_another_site_gets_nothing_but_a_link(
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"http://{host}:{port}/evil")
-    until(lambda: all(serve.refused(path, way) for way in WAYS), serve.log)
+    until_started(lambda: all(serve.refused(path, way) for way in WAYS), serve.process, serve.log)
 
     with page.expect_navigation() as navigation:
         page.click("#link")

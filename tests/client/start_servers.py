@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from waiting import until_started
 
 HERE = Path(__file__).parent
 SECONDS = 240
@@ -34,11 +35,7 @@ class JupyterServer:
         return told
 
     def wait_for(self, path: Path) -> None:
-        end = time.monotonic() + SECONDS
-        while not path.exists():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.05)
+        until_started(path.exists, self.process, self.log, SECONDS)
 
     @property
     def file(self) -> Path:

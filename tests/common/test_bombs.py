@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gzip
 import http.client
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import until
+from waiting import until_started
 
 pytestmark = [
     pytest.mark.slow,
@@ -141,12 +140,8 @@ class Server:
         self.process.wait()
 
 
-def wait_for(server: Server, file: Path) -> str:
-    async def written() -> str:
-        assert server.process.poll() is None, server.log.read_text(encoding="utf-8")
-        return file.read_text(encoding="utf-8") if file.exists() else ""
-
-    return asyncio.run(until(written, "the server's start", 60))
+def read_if_written(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +149,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("cluster")
     server = Server(CLUSTER, str(folder), TOKEN, log=folder / "log")
     try:
-        server.port = int(wait_for(server, folder / "port"))
+        server.port = int(
+            until_started(lambda: read_if_written(folder / "port"), server.process, server.log)
+        )
         server.headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         yield server
     finally:
@@ -174,7 +171,9 @@ def serving(cluster: Server, folder: Path, how: str) -> Iterator[Server]:
     kubeconfig.write_text(json.dumps(document), encoding="utf-8")
     server = Server(SERVE, str(kubeconfig), str(runtime), how, log=folder / "log")
     try:
-        told = json.loads(wait_for(server, runtime))
+        told = json.loads(
+            until_started(lambda: read_if_written(runtime), server.process, server.log)
+        )
         server.port, server.health = (
             int(told["url"].rstrip("/").rpartition(":")[2]),
             "/api/v1/healthcheck",

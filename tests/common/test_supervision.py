@@ -7,6 +7,7 @@ import logging
 import sys
 
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.supervision import (
     Backoff,
@@ -21,12 +22,6 @@ TEXT = "hunter2"
 
 class Secret(Exception):
     pass
-
-
-async def until(condition, seconds=5.0):
-    async with timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - any condition
-            await asyncio.sleep(0.005)
 
 
 async def test_work_that_raises_or_returns_runs_again():

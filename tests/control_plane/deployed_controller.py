@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -15,12 +14,12 @@ from typing import Any
 
 import yaml
 from control_plane import HOST, ControlPlane, free_port
+from waiting import until_sync
 
 from jupyter_workspaces.install import manifests
 
 Object = dict[str, Any]
 
-LIMIT_SECONDS = 30.0
 ACCOUNT = "jupyter-workspaces-controller"
 APPLY = "application/apply-patch+yaml"
 
@@ -41,7 +40,7 @@ def install(plane: ControlPlane, kinds: Iterable[Object] = ()) -> None:
     """Definitions, rights, and then kinds."""
     for obj in definitions_and_rights():
         apply(plane, obj)
-    until(
+    until_sync(
         lambda: plane.ask("GET", "/apis/kubeflow.org/v1beta1/workspacekinds")[0] == 200,
         "served definitions",
     )
@@ -136,7 +135,7 @@ class DeployedController:
         )
 
     def ready(self) -> DeployedController:
-        until(
+        until_sync(
             lambda: self.ask("/readyz")[0] == 200 or self._process.poll() is not None,
             "a ready controller",
         )
@@ -166,15 +165,6 @@ class DeployedController:
             self._process.kill()
             self._process.wait()
             raise
-
-
-def until(condition: Any, what: str, seconds: float = LIMIT_SECONDS) -> Any:
-    """Its first true answer."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {seconds:g} s"
-        time.sleep(0.05)
-    return answer
 
 
 def requests(plane: ControlPlane, verbs: Iterable[str], resources: Iterable[str]) -> float:

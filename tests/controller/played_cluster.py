@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import Answer, until
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
+from waiting import Answer, until
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.kube.catalog import (

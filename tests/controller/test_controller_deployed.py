@@ -17,9 +17,9 @@ from deployed_controller import (
     apply,
     install,
     requests,
-    until,
 )
 from real_cluster import RealCluster
+from waiting import until_sync
 
 from jupyter_workspaces.common.signing import Pair, make_server
 from jupyter_workspaces.controller.webhook_certificate import AUTHORITY, SERVER, SERVER_KEY
@@ -119,14 +119,16 @@ def test_the_permissions_of_deploy_suffice_for_the_life_of_a_workspace(
 ) -> None:
     controllers.append(start(plane).ready())
     assert plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace("whole"))[0] == 201
-    until(lambda: state(plane, "whole") == "Running", "a running workspace")
+    until_sync(lambda: state(plane, "whole") == "Running", "a running workspace")
     patch = {"spec": {"paused": True}}
     plane.ask(
         "PATCH", WORKSPACES.path(NAMESPACE, "whole"), patch, media="application/merge-patch+json"
     )
-    until(lambda: state(plane, "whole") == "Paused", "a paused workspace")
+    until_sync(lambda: state(plane, "whole") == "Paused", "a paused workspace")
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "whole"))
-    until(lambda: plane.ask("GET", WORKSPACES.path(NAMESPACE, "whole"))[0] == 404, "no workspace")
+    until_sync(
+        lambda: plane.ask("GET", WORKSPACES.path(NAMESPACE, "whole"))[0] == 404, "no workspace"
+    )
     assert "forbidden" not in controllers[0].log
     assert controllers[0].stop() == 0
 
@@ -136,8 +138,8 @@ def test_the_webhook_applies_the_rules_with_its_own_certificate(
 ) -> None:
     controllers.append(start(plane, webhook=True).ready())
     controllers[0].configure_webhook()
-    until(lambda: _bundle(plane), "a caBundle")
-    until(lambda: _refused(plane)[0] == 422, "an answer of the webhook")
+    until_sync(lambda: _bundle(plane), "a caBundle")
+    until_sync(lambda: _refused(plane)[0] == 422, "an answer of the webhook")
 
     code, answer = _refused(plane)
 
@@ -158,7 +160,7 @@ def test_a_certificate_is_renewed_while_reviews_continue(
 ) -> None:
     controllers.append(start(plane, webhook=True).ready())
     controllers[0].configure_webhook()
-    until(lambda: _refused(plane)[0] == 422, "an answer of the webhook")
+    until_sync(lambda: _refused(plane)[0] == 422, "an answer of the webhook")
     secret = plane.ask("GET", SECRETS.path(manifests.NAMESPACE, "jupyter-workspaces-webhook"))[1]
     data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
     authority = Pair.load(data[AUTHORITY], data["ca.key"])
@@ -169,29 +171,29 @@ def test_a_certificate_is_renewed_while_reviews_continue(
 
     plane.ask("PUT", SECRETS.path(manifests.NAMESPACE, "jupyter-workspaces-webhook"), secret)
 
-    until(
+    until_sync(
         lambda: _served_serial(plane) not in (old.serial_number, soon.certificate.serial_number),
         "a renewed certificate",
     )
     assert _refused(plane)[0] == 422
     plane.ask("DELETE", SECRETS.path(manifests.NAMESPACE, "jupyter-workspaces-webhook"))
-    until(lambda: _bundle(plane) not in (None, _encoded(data[AUTHORITY])), "a new authority")
-    until(lambda: _refused(plane)[0] == 422, "an answer under the new authority")
+    until_sync(lambda: _bundle(plane) not in (None, _encoded(data[AUTHORITY])), "a new authority")
+    until_sync(lambda: _refused(plane)[0] == 422, "an answer under the new authority")
 
 
 def test_another_instance_takes_over_from_a_killed_leader(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers += [start(plane, "--lease-seconds", "3").ready() for _ in range(2)]
-    until(lambda: any(one.leads() for one in controllers), "a leader")
+    until_sync(lambda: any(one.leads() for one in controllers), "a leader")
     leader, other = sorted(controllers, key=lambda one: not one.leads())
     assert not other.leads()
 
     leader.stop(signal.SIGKILL)
 
-    until(other.leads, "another leader")
+    until_sync(other.leads, "another leader")
     plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace("after"))
-    until(lambda: state(plane, "after") == "Running", "a running workspace")
+    until_sync(lambda: state(plane, "after") == "Running", "a running workspace")
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "after"))
 
 
@@ -214,12 +216,12 @@ def test_the_controller_pauses_while_kubeflows_runs(
         "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod},
     }
     controllers.append(start(plane).ready())
-    until(controllers[0].leads, "a leader")
+    until_sync(controllers[0].leads, "a leader")
 
     apply(plane, kubeflow)
     try:
-        until(lambda: not controllers[0].leads(), "a controller that stands back")
-        until(
+        until_sync(lambda: not controllers[0].leads(), "a controller that stands back")
+        until_sync(
             lambda: controllers[0].metric("jupyter_workspaces_stands_back") == 1,
             "a metric that says so",
         )
@@ -228,7 +230,7 @@ def test_the_controller_pauses_while_kubeflows_runs(
         assert state(plane, "theirs") is None
     finally:
         plane.ask("DELETE", DEPLOYMENTS.path("kubeflow-workspaces", "workspaces-controller"))
-    until(lambda: state(plane, "theirs") == "Running", "a workspace that ours runs again")
+    until_sync(lambda: state(plane, "theirs") == "Running", "a workspace that ours runs again")
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "theirs"))
 
 
@@ -236,12 +238,12 @@ def test_many_workspaces_start_with_few_writes_and_then_none(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers.append(start(plane, "--lease-seconds", "60").ready())
-    until(controllers[0].leads, "a leader")
+    until_sync(controllers[0].leads, "a leader")
     before = requests(plane, WRITES, WRITTEN)
 
     for number in range(CROWD):
         assert plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace(f"crowd-{number}"))[0] == 201
-    until(
+    until_sync(
         lambda: controllers[0].metric("jupyter_workspaces_workspaces", state="Running") == CROWD,
         "a running crowd",
         120,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.controller.leader_election import Leadership, StillWorking, Times
@@ -102,13 +103,6 @@ async def instances(directory: Path) -> AsyncIterator[Start]:
             await instance.stop()
         await server.stop()
         store.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 async def works(instance: Instance) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from played_cluster import Play, PlayedCluster
+from waiting import until_sync
 
 from jupyter_workspaces.kube.errors import Conflict
 from jupyter_workspaces.local import launch
@@ -180,7 +181,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        until(lambda: self.ask("GET", "workspaces")[0] == 200, "the server to answer")
+        until_sync(lambda: self.ask("GET", "workspaces")[0] == 200, "the server to answer")
 
     def ask(self, method: str, path: str, body: Object | None = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()
@@ -206,14 +207,6 @@ class Server:
         self.process.wait(10)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {LIMIT_SECONDS:g} s: {what}")
-        time.sleep(0.05)
-
-
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -235,9 +228,9 @@ def test_a_restart_survives_kill_9(home: Path, killed: str) -> None:
     server = Server(home, port)
     try:
         assert server.ask("POST", "workspaces/default", CREATE)[0] == 201
-        until(lambda: server.workspace().get("state") == "Running", "the first run")
+        until_sync(lambda: server.workspace().get("state") == "Running", "the first run")
         first = server.workspace()["lastRunningTime"]
-        until(
+        until_sync(
             lambda: time.time() > first / 1000 + 1.1,
             "another second: a pod's times have whole seconds",
         )
@@ -253,7 +246,7 @@ def test_a_restart_survives_kill_9(home: Path, killed: str) -> None:
         if killed in ("server", "both"):
             server = Server(home, port)
 
-        until(
+        until_sync(
             lambda: (
                 server.workspace().get("state") == "Running"
                 and server.workspace()["lastRunningTime"] > first

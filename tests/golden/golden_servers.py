@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from control_plane import ControlPlane
-from deployed_controller import DeployedController, until
+from deployed_controller import DeployedController
+from waiting import until_started, until_sync
 
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
@@ -66,7 +66,7 @@ def real(folder: Path, *, controller: bool = False, node: bool = False) -> Itera
         if node:
             plane.simulated_nodes()
         asyncio.run(_install(plane.kubeconfig))
-        until(lambda: plane.ask("GET", WORKSPACES.path())[0] == 200, "served definitions")
+        until_sync(lambda: plane.ask("GET", WORKSPACES.path())[0] == 200, "served definitions")
         running = (
             DeployedController(plane, plane.kubeconfig, webhook=True).ready()
             if controller
@@ -75,7 +75,7 @@ def real(folder: Path, *, controller: bool = False, node: bool = False) -> Itera
         try:
             if running is not None:
                 running.configure_webhook()
-                until(lambda: _refused(plane), "an answer of the webhook")
+                until_sync(lambda: _refused(plane), "an answer of the webhook")
             yield plane.kubeconfig
         finally:
             if running is not None:
@@ -112,7 +112,7 @@ def serving(kubeconfig: Path, folder: Path) -> Iterator[str]:
         "main(port=0, trusted_header_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
     )
     with _process(["-c", program, str(kubeconfig), str(runtime)], log) as process:
-        _until(runtime.exists, process, log)
+        until_started(runtime.exists, process, log)
         yield _read(runtime)["url"].rstrip("/")
 
 
@@ -141,16 +141,6 @@ def _process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(STOP_SECONDS)
-
-
-def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while not condition():
-        if process.poll() is not None or time.monotonic() > end:
-            raise AssertionError(
-                f"{process.args} did not start; its last words: {log.read_text(errors='replace')[-2000:]}"
-            )
-        time.sleep(0.05)
 
 
 def _read(path: Path) -> dict[str, Any]:

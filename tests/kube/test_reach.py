@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from failing_api import faster, until
+from failing_api import faster
+from waiting import until
 from watched_api import WatchedApi, known
 
 from jupyter_workspaces.common.timeouts import timeout

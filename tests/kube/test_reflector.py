@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from failing_api import embedded, failing, faster, until
+from failing_api import embedded, failing, faster
+from waiting import until
 from watched_api import Object, WatchedApi, known
 
 from jupyter_workspaces.kube.catalog import PODS
@@ -213,7 +214,7 @@ async def test_watches_that_a_server_ends_in_time_are_no_failures_and_grow_longe
 ) -> None:
     async with embedded(tmp_path) as endpoint, failing(endpoint, faster()) as found:
         pods = found.cache.pods
-        await until(lambda: pods._period >= 4, 8)
+        await until(lambda: pods._period >= 4, seconds=8)
         assert [health.total for health in pods.health] == [0]
         assert found.api.asked["pods"] <= 4
 

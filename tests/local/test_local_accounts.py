@@ -8,8 +8,9 @@ from typing import Any
 
 import jwt
 import pytest
-from running_cluster import ask, kill, until
+from running_cluster import ask, kill
 from small_cluster import AUTHORITY, SmallCluster, small_cluster
+from waiting import until_sync
 
 from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLES,
@@ -168,7 +169,7 @@ def test_the_cluster_knows_its_parts_and_its_tokens_outlive_a_crash(tmp_path: Pa
             "groups": ["system:masters", "system:authenticated"],
         }
         path = "/api/v1/namespaces/default/serviceaccounts/default/token"
-        until(lambda: ask(directory, "POST", path, {})[0] == 201, "the account")
+        until_sync(lambda: ask(directory, "POST", path, {})[0] == 201, "the account")
         token = ask(directory, "POST", path, {})[1]["status"]["token"]
         certificate = ask(
             directory, "GET", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"

@@ -19,7 +19,8 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from running_cluster import ask, until
+from running_cluster import ask
+from waiting import until_sync
 
 from jupyter_workspaces.common import signing
 from jupyter_workspaces.common.signing import Pair
@@ -196,7 +197,7 @@ def test_pairs_that_cannot_serve_are_made_anew(
 def test_a_cluster_starts_again_after_its_clock_was_set_back(home: Path) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     launch.start(home, parts=PARTS)
-    until(lambda: ask(home, "GET", "/api/v1/namespaces/default")[0] == 200, "the namespace")
+    until_sync(lambda: ask(home, "GET", "/api/v1/namespaces/default")[0] == 200, "the namespace")
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}
     assert ask(home, "POST", path, made)[0] == 201
     launch.stop(home)
@@ -260,11 +261,11 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
-            until(answers, "the cluster")
+            until_sync(answers, "the cluster")
             address, token = (home / "port").read_text(), (home / "token").read_text()
             before = (home / "kubeconfig").read_bytes()
             (home / "ca.key").unlink()
-            until(
+            until_sync(
                 lambda: (home / "kubeconfig").read_bytes() != before and answers(),
                 "the cluster with its new authority",
             )

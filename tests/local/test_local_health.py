@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import until
 from small_cluster import small_cluster
+from waiting import until
 
 from jupyter_workspaces.kube.catalog import CONFIG_MAPS
 from jupyter_workspaces.kube.client import Cluster

@@ -11,7 +11,8 @@ from typing import Any
 
 import control_plane_binaries
 import pytest
-from running_cluster import ask, until
+from running_cluster import ask
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.localkube.node.processes import mounts
@@ -61,7 +62,7 @@ def run_pod(home: Path, name: str, script: str, **container: Any) -> None:
         )  # its namespace's account comes a moment after the namespace
         return status == 201
 
-    until(made, f"the pod {name}")
+    until_sync(made, f"the pod {name}")
 
 
 def log(home: Path, name: str) -> str:
@@ -89,7 +90,7 @@ def test_kubectl_and_the_python_client_work_inside_a_pod(home: Path) -> None:
 
     run_pod(home, "inside", script, env=[{"name": "SCRIPT", "value": PYTHON}])
 
-    said = until(
+    said = until_sync(
         lambda: "python sees" in (text := log(home, "inside")) and text,
         "what the programs in the pod see",
     )
@@ -134,7 +135,7 @@ async def test_kubectl_forwards_a_services_port_to_its_target_port(
         conditions = ask(home, "GET", f"{PODS}/server")[1].get("status", {}).get("conditions") or ()
         return any(found["type"] == "Ready" and found["status"] == "True" for found in conditions)
 
-    await asyncio.to_thread(until, ready, "a ready pod")
+    await asyncio.to_thread(until_sync, ready, "a ready pod")
     arguments = (f"--kubeconfig={home}/kubeconfig", "port-forward", "svc/front", ":80")
     process = await asyncio.create_subprocess_exec(
         kubectl(), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

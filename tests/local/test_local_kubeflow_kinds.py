@@ -13,8 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 import yaml
 from running_cluster import ask
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the gate needs Linux"),
 ]
 
-LIMIT_SECONDS = 90.0
 KINDS = Path(__file__).with_name("kubeflow_kinds")
 KINDS_PATH = "/apis/kubeflow.org/v1beta1/workspacekinds"
 WORKSPACES = "/apis/kubeflow.org/v1beta1/namespaces/default/workspaces"
@@ -64,15 +63,6 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 Server(option("--socket") or option("--www-socket"), Handler).serve_forever()
 """
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
 
 
 class Serve:
@@ -112,7 +102,9 @@ class Serve:
     def __enter__(self) -> Serve:
         with ExitStack() as started:
             started.callback(self.stop)
-            until(lambda: self.get("/api/v1/workspaces/default")[0] == 200, "the server's answer")
+            until_sync(
+                lambda: self.get("/api/v1/workspaces/default")[0] == 200, "the server's answer"
+            )
             self._make_kinds()
             started.pop_all()
         return self
@@ -180,13 +172,13 @@ class Serve:
             return status.get("state") == "Running"
 
         try:
-            until(runs, f"a running workspace {name}")
+            until_sync(runs, f"a running workspace {name}")
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.status(name).get('stateMessage')}") from error
 
     def message(self, name: str, words: str) -> str:
         return str(
-            until(
+            until_sync(
                 lambda: words in (told := self.status(name).get("stateMessage", "")) and told,
                 f"{words!r} on {name}",
             )
@@ -221,7 +213,7 @@ def test_kubeflows_jupyterlab_opens_without_a_login_page(serve: Serve) -> None:
         json.loads(serve.get("/workspace/connect/default/lab/jupyterlab/api/contents")[1])["type"]
         == "directory"
     )
-    until(
+    until_sync(
         lambda: serve.status("lab")["activity"].get("lastProbe", {}).get("result") == "Success",
         "an activity probe that succeeds",
     )
@@ -239,7 +231,7 @@ def test_kubeflows_code_server_says_that_it_is_not_installed_then_opens_and_tell
     told = json.loads(serve.get("/workspace/connect/default/code/codeserver/folder?a=1")[1])
 
     assert (told["program"], told["path"]) == ("code-server", "/folder?a=1")
-    activity = until(
+    activity = until_sync(
         lambda: (found := serve.status("code")["activity"]).get("lastProbe") and found,
         "an activity probe",
     )

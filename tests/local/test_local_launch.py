@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from running_cluster import LIMIT_SECONDS, ask, kill, until
+from running_cluster import LIMIT_SECONDS, ask, kill
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.launch import Keeper, LocalClusterError
@@ -80,7 +81,7 @@ def test_starts_that_race_end_with_one_process(home: Path) -> None:
 
     assert set(found) == {home / "kubeconfig"}
     winner = launch.status(home).pid
-    until(lambda: _processes_of(home) == [winner], "the end of all others")
+    until_sync(lambda: _processes_of(home) == [winner], "the end of all others")
 
 
 def test_port_token_and_authority_stay_over_a_restart(home: Path) -> None:

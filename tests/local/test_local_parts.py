@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_cluster import ask, kill, until
+from running_cluster import ask, kill
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.launch import Keeper, LocalClusterError
@@ -93,7 +94,7 @@ def test_a_cluster_that_died_comes_back_with_the_parts_that_it_had(home: Path) -
         nodes = ask(home, "GET", "/api/v1/nodes")[1]["items"]
         return [node["metadata"]["name"] for node in nodes] == ["simulated"]
 
-    until(ready, "the simulated node")
+    until_sync(ready, "the simulated node")
 
 
 @pytest.mark.slow
@@ -107,11 +108,11 @@ def test_a_node_that_is_left_out_gets_no_pods(home: Path) -> None:
         }
 
     launch.start(home, parts=Parts(node="simulated"))
-    until(lambda: states() == {"simulated": "True"}, "the simulated node")
+    until_sync(lambda: states() == {"simulated": "True"}, "the simulated node")
     launch.stop(home)
     launch.start(home)
 
-    until(
+    until_sync(
         lambda: states() == {"simulated": "Unknown", "local": "True"}, "the node of processes alone"
     )
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import psutil
 import pytest
-from running_cluster import ask, kill, until
+from running_cluster import ask, kill
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.localkube.node.processes.trees import shims
@@ -59,7 +60,7 @@ def test_a_workspace_outlives_the_cluster_and_its_home_outlives_the_workspace(ho
     assert ask(home, "POST", CLAIMS, claim("home-of-dora"))[0] == 201
     status, made = ask(home, "POST", WORKSPACES, workspace("dora", "home-of-dora"))
     assert status == 201, made
-    until(lambda: state(home, "dora") == "Running", "a running workspace")
+    until_sync(lambda: state(home, "dora") == "Running", "a running workspace")
     before = labs(home)
     assert before
     assert launch.status(home).pods == 1
@@ -68,48 +69,48 @@ def test_a_workspace_outlives_the_cluster_and_its_home_outlives_the_workspace(ho
     launch.start(home)
 
     assert labs(home) == before
-    assert until(lambda: launch.status(home).pods == 1, "the pod's adoption")
-    until(lambda: state(home, "dora") == "Running", "the workspace's state after the restart")
+    assert until_sync(lambda: launch.status(home).pods == 1, "the pod's adoption")
+    until_sync(lambda: state(home, "dora") == "Running", "the workspace's state after the restart")
 
     ask(home, "PATCH", f"{WORKSPACES}/dora", {"spec": {"paused": True}})
-    until(lambda: state(home, "dora") == "Paused", "a paused workspace")
-    until(lambda: not labs(home), "the end of its processes")
+    until_sync(lambda: state(home, "dora") == "Paused", "a paused workspace")
+    until_sync(lambda: not labs(home), "the end of its processes")
     ask(home, "PATCH", f"{WORKSPACES}/dora", {"spec": {"paused": False}})
-    until(lambda: state(home, "dora") == "Running", "a resumed workspace")
+    until_sync(lambda: state(home, "dora") == "Running", "a resumed workspace")
 
     assert launch.stop(home, pods=True)
     assert labs(home) == []
     launch.start(home)
     assert ask(home, "DELETE", f"{WORKSPACES}/dora")[0] == 200
-    until(lambda: state(home, "dora") == "gone", "the end of the workspace")
+    until_sync(lambda: state(home, "dora") == "gone", "the end of the workspace")
     assert ask(home, "GET", f"{CLAIMS}/home-of-dora")[1]["status"]["phase"] == "Bound"
     volume = ask(home, "GET", f"{CLAIMS}/home-of-dora")[1]["spec"]["volumeName"]
     assert (home / "volumes" / volume).is_dir()
-    until(lambda: not labs(home), "the end of its processes")
+    until_sync(lambda: not labs(home), "the end of its processes")
 
 
 def test_a_stopped_lab_says_that_it_does_not_answer_until_it_goes_on(home: Path) -> None:
     launch.start(home)
     ask(home, "POST", CLAIMS, claim("home-of-dora"))
     ask(home, "POST", WORKSPACES, workspace("dora", "home-of-dora"))
-    until(lambda: state(home, "dora") == "Running", "a running workspace")
+    until_sync(lambda: state(home, "dora") == "Running", "a running workspace")
     (shim,) = labs(home)
     (lab,) = psutil.Process(shim).children()
 
     lab.suspend()
-    until(lambda: state(home, "dora") == "Error", "the stopped Lab to be noticed")
+    until_sync(lambda: state(home, "dora") == "Error", "the stopped Lab to be noticed")
     message = ask(home, "GET", f"{WORKSPACES}/dora")[1]["status"]["stateMessage"]
     lab.resume()
 
     assert "does not answer" in message
-    until(lambda: state(home, "dora") == "Running", "the Lab that goes on")
+    until_sync(lambda: state(home, "dora") == "Running", "the Lab that goes on")
 
 
 def test_a_claim_of_a_running_workspace_cannot_be_pulled_away(home: Path) -> None:
     launch.start(home)
     ask(home, "POST", CLAIMS, claim("home-of-dora"))
     ask(home, "POST", WORKSPACES, workspace("dora", "home-of-dora"))
-    until(lambda: state(home, "dora") == "Running", "a running workspace")
+    until_sync(lambda: state(home, "dora") == "Running", "a running workspace")
 
     assert ask(home, "DELETE", f"{CLAIMS}/home-of-dora")[0] == 200
 
@@ -117,5 +118,5 @@ def test_a_claim_of_a_running_workspace_cannot_be_pulled_away(home: Path) -> Non
     assert held["metadata"]["deletionTimestamp"]
     assert state(home, "dora") == "Running"
     ask(home, "DELETE", f"{WORKSPACES}/dora")
-    until(lambda: ask(home, "GET", f"{CLAIMS}/home-of-dora")[0] == 404, "the end of the claim")
-    assert until(lambda: not list((home / "volumes").iterdir()), "the end of its folder")
+    until_sync(lambda: ask(home, "GET", f"{CLAIMS}/home-of-dora")[0] == 404, "the end of the claim")
+    assert until_sync(lambda: not list((home / "volumes").iterdir()), "the end of its folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +11,6 @@ from jupyter_workspaces.client import portal
 from jupyter_workspaces.panel.widget import Panel
 
 LIMIT = 5.0  # seconds
-
-
-def until(condition: Callable[[], Any], what: str = "") -> Any:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {LIMIT:g} s: {what or condition}"
-        time.sleep(0.005)
-    return found
 
 
 class Page:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from panel_page import until
 from recorded import claim, kind, workspace
+from waiting import until_sync
 
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.client.names import numbered_name
@@ -29,10 +29,10 @@ def opened(server, open_panel):
         claim("locked", canMount=False),
     ]
     page = open_panel()
-    until(lambda: page.panel.form.cards.kinds)
+    until_sync(lambda: page.panel.form.cards.kinds)
     page.panel.form.cards.chosen = "jupyterlab"
-    until(lambda: "home-bella" in dict(page.panel.form.home.claim.control.options).values())
-    until(lambda: page.panel.form.home.claim.value == NEW)
+    until_sync(lambda: "home-bella" in dict(page.panel.form.home.claim.control.options).values())
+    until_sync(lambda: page.panel.form.home.claim.value == NEW)
     page.settle()
     return page
 
@@ -50,7 +50,7 @@ def test_the_cards_show_logo_and_text_and_no_hidden_kind(server, open_panel):
 
     page = open_panel()
 
-    cards = until(
+    cards = until_sync(
         lambda: (
             [card for card in page.panel.form.cards.kinds if card["picture"]]
             and page.panel.form.cards.kinds
@@ -68,7 +68,7 @@ def test_a_logo_that_cannot_be_had_leaves_a_letter(server, open_panel):
 
     page = open_panel()
 
-    until(
+    until_sync(
         lambda: (
             ("picture", "/workspaces/api/v1/workspacekinds/jupyterlab/assets/logo") in server.asked
             and page.panel.form.cards.kinds
@@ -101,7 +101,7 @@ def test_hidden_options_come_when_asked_for(opened):
 
     form.hidden.value = True
 
-    until(lambda: "Nightly" in labels(form.image))
+    until_sync(lambda: "Nightly" in labels(form.image))
 
 
 def test_create_sends_the_whole_request(opened):
@@ -109,14 +109,14 @@ def test_create_sends_the_whole_request(opened):
     form.name.control.value = "dora"
     form.home.claim.control.value = "home-bella"
     form.add.click()
-    line = until(lambda: form._mounts and form._mounts[0])
+    line = until_sync(lambda: form._mounts and form._mounts[0])
     line.claim.control.value = "sales"
-    until(lambda: line.path.value == "/data/sales")
+    until_sync(lambda: line.path.value == "/data/sales")
     line.read_only.value = True
 
     form.create.click()
 
-    asked = until(lambda: [asked for asked in opened.server.asked if asked[0] == "create"])
+    asked = until_sync(lambda: [asked for asked in opened.server.asked if asked[0] == "create"])
     volumes = {
         "home": "home-bella",
         "data": [{"pvcName": "sales", "mountPath": "/data/sales", "readOnly": True}],
@@ -130,8 +130,8 @@ def test_create_sends_the_whole_request(opened):
         "imageConfig": "scipy_190",
         "podConfig": "tiny_cpu",
     }
-    until(lambda: opened.row("default/dora"))
-    until(lambda: "Creating dora. Follow it above." in form.status.value)
+    until_sync(lambda: opened.row("default/dora"))
+    until_sync(lambda: "Creating dora. Follow it above." in form.status.value)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_the_message_about_a_new_workspace_ends_with_its_start(opened, state, te
     form = opened.panel.form
     form.name.control.value = "dora"
     form.create.click()
-    until(lambda: "Creating dora. Follow it above." in form.status.value)
+    until_sync(lambda: "Creating dora. Follow it above." in form.status.value)
 
     opened.server.push(workspace("dora", state, paused=state == "Paused"))
 
-    until(
+    until_sync(
         lambda: form.status.value in (f"<span>{text}</span>", f"<span class=cw-wrong>{text}</span>")
     )
 
@@ -161,11 +161,13 @@ def test_a_new_volume_is_made_first(opened):
 
     form.create.click()
 
-    until(lambda: any(asked[0] == "create" for asked in opened.server.asked))
+    until_sync(lambda: any(asked[0] == "create" for asked in opened.server.asked))
     writes = [asked for asked in opened.server.asked if asked[0].startswith("create")]
     assert writes[0] == ("create_claim", "default", "home-jupyterlab-2", "10Gi")
     assert writes[1][2]["podTemplate"]["volumes"]["home"] == "home-jupyterlab-2"
-    until(lambda: form.name.value == "jupyterlab-3" and form.home.name.value == "home-jupyterlab-3")
+    until_sync(
+        lambda: form.name.value == "jupyterlab-3" and form.home.name.value == "home-jupyterlab-3"
+    )
 
 
 def test_the_servers_errors_stand_beside_their_fields(opened):
@@ -179,7 +181,7 @@ def test_the_servers_errors_stand_beside_their_fields(opened):
 
     form.create.click()
 
-    until(lambda: "not an option of this kind" in form.image.below.value)
+    until_sync(lambda: "not an option of this kind" in form.image.below.value)
     assert "can-mount" in form.home.claim.below.value
     assert "spec.somewhere.else: what is this" in form.status.value
     assert not form.create.disabled
@@ -191,7 +193,7 @@ def test_a_bad_name_is_seen_before_the_server_is_asked(opened):
 
     form.create.click()
 
-    until(lambda: "lower-case letters" in form.name.below.value)
+    until_sync(lambda: "lower-case letters" in form.name.below.value)
     assert not any(asked[0] == "create" for asked in opened.server.asked)
 
 
@@ -200,7 +202,7 @@ def test_texts_of_the_cluster_are_never_markup(opened):
 
     opened.panel.form.create.click()
 
-    until(lambda: "&lt;script&gt;" in opened.panel.form.status.value)
+    until_sync(lambda: "&lt;script&gt;" in opened.panel.form.status.value)
 
 
 def test_the_same_in_python(opened):
@@ -208,7 +210,7 @@ def test_the_same_in_python(opened):
 
     form.python.value = True
 
-    code = until(lambda: form.code.value)
+    code = until_sync(lambda: form.code.value)
     assert (
         "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, image=&quot;scipy_190&quot;"
         in code
@@ -276,7 +278,7 @@ def test_names_and_paths_are_free():
 def test_a_refused_create_leaves_no_volume_behind(opened, status):
     form = opened.panel.form
     form.add.click()
-    line = until(lambda: form._mounts and form._mounts[0])
+    line = until_sync(lambda: form._mounts and form._mounts[0])
     line.claim.control.value = NEW
     line.name.control.value = "sales-new"
     line.path.control.value = "/data/sales"
@@ -285,7 +287,7 @@ def test_a_refused_create_leaves_no_volume_behind(opened, status):
 
     form.create.click()
 
-    until(lambda: "Not created" in form.status.value)
+    until_sync(lambda: "Not created" in form.status.value)
     made = [asked[2] for asked in opened.server.asked if asked[0] == "create_claim"]
     assert made == ["home-jupyterlab-2", "sales-new"]
     assert [asked[2] for asked in opened.server.asked if asked[0] == "delete_claim"] == made
@@ -297,7 +299,7 @@ def test_a_refused_volume_takes_back_those_before_it(opened):
     lines = []
     for name in ("one", "two"):
         form.add.click()
-        until(lambda: len(form._mounts) == len(lines) + 1)
+        until_sync(lambda: len(form._mounts) == len(lines) + 1)
         lines.append(form._mounts[-1])
         lines[-1].claim.control.value = NEW
         lines[-1].name.control.value = name
@@ -313,7 +315,7 @@ def test_a_refused_volume_takes_back_those_before_it(opened):
     opened.server.create_claim = full
     form.create.click()
 
-    until(lambda: "exceeded quota" in form.status.value)
+    until_sync(lambda: "exceeded quota" in form.status.value)
     assert [asked[2] for asked in opened.server.asked if asked[0] == "delete_claim"] == ["one"]
     assert "create" not in [asked[0] for asked in opened.server.asked]
 
@@ -323,7 +325,7 @@ def test_a_create_whose_answer_was_lost_keeps_its_volume(opened):
 
     opened.panel.form.create.click()
 
-    until(lambda: "Not created" in opened.panel.form.status.value)
+    until_sync(lambda: "Not created" in opened.panel.form.status.value)
     assert "delete_claim" not in [asked[0] for asked in opened.server.asked]
 
 
@@ -333,7 +335,7 @@ def test_a_volume_that_cannot_be_taken_back_is_named(opened):
 
     opened.panel.form.create.click()
 
-    until(
+    until_sync(
         lambda: (
             "Could not delete the new volume home-jupyterlab-2, which was created for it."
             in opened.panel.form.status.value
@@ -344,12 +346,12 @@ def test_a_volume_that_cannot_be_taken_back_is_named(opened):
 def test_no_volume_that_is_there_is_chosen_as_home(server, open_panel):
     server.known_claims = [claim("home-anna"), claim("home-bella")]
     page = open_panel()
-    until(lambda: page.panel.form.cards.kinds)
+    until_sync(lambda: page.panel.form.cards.kinds)
     page.panel.form.cards.chosen = "jupyterlab"
-    until(lambda: len(labels(page.panel.form.home.claim)) == 3)
+    until_sync(lambda: len(labels(page.panel.form.home.claim)) == 3)
 
     page.settle()
-    until(lambda: page.panel.form.home.chosen() == ("home-jupyterlab", "10Gi"))
+    until_sync(lambda: page.panel.form.home.chosen() == ("home-jupyterlab", "10Gi"))
 
 
 def test_enter_submits_what_stands_in_the_page(opened):
@@ -361,7 +363,7 @@ def test_enter_submits_what_stands_in_the_page(opened):
 
     form.cards._handle_custom_msg(message, [])
 
-    until(lambda: any(asked[0] == "create" for asked in opened.server.asked))
+    until_sync(lambda: any(asked[0] == "create" for asked in opened.server.asked))
     asked = next(asked for asked in opened.server.asked if asked[0] == "create")
     assert (asked[2]["name"], asked[2]["podTemplate"]["volumes"]["home"]) == ("typed-last", "files")
 
@@ -372,7 +374,7 @@ def test_create_stays_where_the_focus_is(opened):
 
     opened.panel.form.create.click()
 
-    until(lambda: "Creating" in opened.panel.form.status.value)
+    until_sync(lambda: "Creating" in opened.panel.form.status.value)
     assert disabled == []  # a disabled button loses the focus
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from panel_page import until
 from recorded import workspace
+from waiting import until_sync
 
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.panel import liveness
@@ -17,7 +17,7 @@ def live(page):
 
 
 def in_state(page, state):
-    return until(lambda: live(page)["state"] == state and live(page), state)
+    return until_sync(lambda: live(page)["state"] == state and live(page), state)
 
 
 def test_a_stale_cluster_is_said_with_its_time_and_reason(server, open_panel):
@@ -45,7 +45,7 @@ def test_a_change_of_a_workspace_does_not_make_a_stale_cluster_live(server, open
 
     page.on_thread(server.push, workspace("dora", "Error"))
 
-    until(lambda: page.row("default/dora")["state"] == "Error")
+    until_sync(lambda: page.row("default/dora")["state"] == "Error")
     assert live(page)["state"] == "stale"
 
 
@@ -113,7 +113,7 @@ def test_an_event_that_breaks_the_stream_is_said_and_the_stream_goes_on(server, 
     assert any(not health.healthy for health in page.panel._session.health)
     in_state(page, "live")  # connected again by itself
     page.on_thread(server.push, workspace("dora", "Error"))
-    until(lambda: page.row("default/dora")["state"] == "Error")
+    until_sync(lambda: page.row("default/dora")["state"] == "Error")
     assert all(health.healthy for health in page.panel._session.health)
     assert "s3cret" not in caplog.text
 
@@ -125,12 +125,12 @@ def test_a_task_for_details_that_fails_is_said_and_tried_again(server, open_pane
 
     page.say(type="details", key="default/dora", open=True)
 
-    told = until(lambda: live(page)["problem"])
+    told = until_sync(lambda: live(page)["problem"])
     assert "Updating the details of default/dora failed (TypeError)" in told
     assert live(page)["state"] == "live"
     server.details = answer
-    until(lambda: any("facts" in message for message in page.told("details")))
-    until(lambda: live(page)["problem"] == "")
+    until_sync(lambda: any("facts" in message for message in page.told("details")))
+    until_sync(lambda: live(page)["problem"] == "")
 
 
 def test_work_that_fails_once_is_said(server, open_panel):
@@ -140,7 +140,7 @@ def test_work_that_fails_once_is_said(server, open_panel):
 
     page.say(type="action", key="default/dora", id="pause")
 
-    assert "An action of the panel failed (TypeError)" in until(lambda: live(page)["problem"])
+    assert "An action of the panel failed (TypeError)" in until_sync(lambda: live(page)["problem"])
 
 
 @pytest.mark.parametrize("action", ["pause", "restart"])
@@ -151,17 +151,17 @@ def test_what_would_be_lost_is_asked_before(server, open_panel, action):
 
     page.say(type="action", key="default/dora", id=action)
 
-    asked = until(lambda: page.told("ask"))[0]
+    asked = until_sync(lambda: page.told("ask"))[0]
     assert asked == {
         "type": "ask",
         "key": "default/dora",
         "action": action,
         "text": "1 kernel is running; its variables are lost.",
     }
-    until(lambda: page.row("default/dora")["word"] == "Running")
+    until_sync(lambda: page.row("default/dora")["word"] == "Running")
     assert action not in [asked[0] for asked in server.asked]
     page.say(type="action", key="default/dora", id=action, sure=True)
-    until(lambda: action in [asked[0] for asked in server.asked])
+    until_sync(lambda: action in [asked[0] for asked in server.asked])
 
 
 @pytest.mark.parametrize("kernels", [[], None])
@@ -172,7 +172,7 @@ def test_nothing_is_asked_when_nothing_is_lost(server, open_panel, kernels):
 
     page.say(type="action", key="default/dora", id="pause")
 
-    until(lambda: "pause" in [asked[0] for asked in server.asked])
+    until_sync(lambda: "pause" in [asked[0] for asked in server.asked])
     assert page.told("ask") == []
 
 
@@ -183,7 +183,7 @@ def test_a_program_that_does_not_answer_may_hold_something(server, open_panel):
 
     page.say(type="action", key="default/dora", id="restart")
 
-    assert until(lambda: page.told("ask"))[0]["text"].startswith("It does not respond")
+    assert until_sync(lambda: page.told("ask"))[0]["text"].startswith("It does not respond")
 
 
 def test_a_paused_one_is_resumed_without_a_question(server, open_panel):
@@ -193,7 +193,7 @@ def test_a_paused_one_is_resumed_without_a_question(server, open_panel):
 
     page.say(type="action", key="default/dora", id="resume")
 
-    until(lambda: "pause" in [asked[0] for asked in server.asked])
+    until_sync(lambda: "pause" in [asked[0] for asked in server.asked])
     assert page.told("ask") == []
 
 
@@ -207,6 +207,6 @@ def test_delete_names_kernels_and_volumes(server, open_panel):
 
     page.say(type="ask", key="default/dora")
 
-    text = until(lambda: page.told("ask"))[0]["text"]
+    text = until_sync(lambda: page.told("ask"))[0]["text"]
     assert text.startswith("2 kernels are running; their variables are lost.")
     assert text.endswith("The volume home-bella stays.")

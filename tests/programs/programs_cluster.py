@@ -7,9 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from jupyter_workspaces.resources.metadata_keys import TOKEN_ENV
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from running_cluster import ask
+from waiting import responds, until_started
 
 TOKEN = "programs-test-token"
 START_SECONDS = 90.0
@@ -183,22 +181,10 @@ def running(
             start_new_session=True,
         )
     try:
-        until_answers(url, process, log)
+        until_started(lambda: responds(url), process, log, START_SECONDS)
         yield log
     finally:
         end(process)
-
-
-def until_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until a GET of `url` is answered with 2xx. Raises `RuntimeError` with the end of the log."""
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise RuntimeError(f"No answer from {url}:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

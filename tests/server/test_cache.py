@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
+from waiting import until
 
 from jupyter_workspaces.kube.catalog import (
     NAMESPACES,
@@ -110,13 +111,6 @@ def on_real(real: RealCluster) -> Reached:
             await clean(cluster)
 
     return start
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not come about within 10 s"
-        await asyncio.sleep(0.01)
 
 
 async def test_a_workspaces_service_is_found_and_forgotten_and_of_several_it_is_the_oldest(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 from control_plane import ControlPlane
 from real_cluster import RealCluster
+from waiting import until, until_sync
 
 from jupyter_workspaces.install import manifests
 from jupyter_workspaces.kube.client import Cluster
@@ -23,7 +22,6 @@ from jupyter_workspaces.server.cache import Cache
 
 Object = dict[str, Any]
 
-LIMIT_SECONDS = 10.0
 MINE, OTHERS = "scoped-mine", "scoped-others"
 RBAC = "rbac.authorization.k8s.io"
 
@@ -61,10 +59,10 @@ def plane(real_cluster: RealCluster) -> Iterator[ControlPlane]:
     ]
     for obj in rights:
         apply(own, obj)
-    wait(lambda: own.ask("GET", WORKSPACES.path())[0] == 200)
+    until_sync(lambda: own.ask("GET", WORKSPACES.path())[0] == 200)
     for namespace in (MINE, OTHERS):
         apply(own, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        wait(
+        until_sync(
             lambda namespace=namespace: (
                 own.ask("POST", WORKSPACES.path(namespace), workspace("w"))[0] in (201, 409)
             )
@@ -72,21 +70,6 @@ def plane(real_cluster: RealCluster) -> Iterator[ControlPlane]:
     yield own
     for namespace in (MINE, OTHERS):
         own.ask("DELETE", f"/api/v1/namespaces/{namespace}")
-
-
-def wait(condition: Callable[[], bool]) -> None:
-
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 def workspace(name: str) -> Object:

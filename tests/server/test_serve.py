@@ -8,20 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 60.0
 DORA = json.loads(
     '{"data":{"name":"dora","kind":"jupyterlab","paused":false,"deferUpdates":false,"podTemplate":{"podMetadata":{"labels":{"app":"dora"},'
     '"annotations":{"app":"dora"}},"volumes":{"home":"workspace-home-bella","data":[{"pvcName":"workspace-data-bella",'
@@ -54,7 +53,7 @@ class Serve:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written
             )
         self.process = process
-        until(lambda: self.ask("GET", "healthcheck")[0] == 200, "the server answers")
+        until_sync(lambda: self.ask("GET", "healthcheck")[0] == 200, "the server answers")
         return process
 
     def again(self) -> None:
@@ -85,14 +84,6 @@ class Serve:
         return next((item["state"] for item in body["data"] if item["name"] == name), "gone")
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {LIMIT:g} s: {what}")
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     home = tmp_path_factory.mktemp("serve") / "cluster"
@@ -119,15 +110,15 @@ def test_the_transcript_works_as_it_stands(serve: Serve) -> None:
     code, made = serve.ask("POST", "workspaces/default", DORA)
     assert (code, made["data"]["name"], made["data"]["deferUpdates"]) == (201, "dora", False)
     assert serve.ask("GET", "workspaces/default/dora")[0] == 200
-    until(lambda: serve.state("dora") == "Running", "dora runs")
+    until_sync(lambda: serve.state("dora") == "Running", "dora runs")
     assert serve.ask(
         "POST", "workspaces/default/dora/actions/pause", {"data": {"paused": True}}
     ) == (200, {"data": {"paused": True}})
-    until(lambda: serve.state("dora") == "Paused", "dora is paused")
+    until_sync(lambda: serve.state("dora") == "Paused", "dora is paused")
     assert serve.ask(
         "POST", "workspaces/default/dora/actions/pause", {"data": {"paused": False}}
     ) == (200, {"data": {"paused": False}})
-    until(lambda: serve.state("dora") == "Running", "dora runs again")
+    until_sync(lambda: serve.state("dora") == "Running", "dora runs again")
     for path in (
         "healthcheck",
         "swagger/doc.json",
@@ -176,18 +167,18 @@ def test_a_killed_cluster_is_brought_back_by_the_next_request(serve: Serve) -> N
         serve.ask("GET", "workspaces")
         return launch.status(serve.home).pid not in (None, pid)
 
-    until(brought_back, "it is started again")
-    until(lambda: serve.state("dora") == "Running", "everything is as before")
+    until_sync(brought_back, "it is started again")
+    until_sync(lambda: serve.state("dora") == "Running", "everything is as before")
 
 
 def test_a_deleted_workspace_is_gone_and_its_volumes_stay(serve: Serve) -> None:
     # Right after the cluster came back a request may still be told to try again.
-    until(
+    until_sync(
         lambda: serve.ask("DELETE", "workspaces/default/dora")[0] in (204, 404),
         "the deletion is accepted",
     )
 
-    until(lambda: serve.state("dora") == "gone", "dora is gone")
+    until_sync(lambda: serve.state("dora") == "gone", "dora is gone")
     claims = [
         claim["name"] for claim in serve.ask("GET", "persistentvolumeclaims/default")[1]["data"]
     ]
@@ -209,7 +200,7 @@ def test_trusted_headers_need_no_token_and_none_is_printed(tmp_path: Path) -> No
             env=environment,
         )
     try:
-        until(
+        until_sync(
             lambda: runtime.exists() and b"It trusts the user headers" in log.read_bytes(),
             "the server listens",
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flaky_api import FlakyApi, flaky_api
+from waiting import until
 
 from jupyter_workspaces.kube import client
 from jupyter_workspaces.kube.catalog import NAMESPACES
@@ -64,15 +64,12 @@ class Failing:
     async def visible(self, name: str, limit: float) -> float:
         """Seconds until the cache shows a namespace, at most `limit`."""
         began = time.monotonic()
-        await until(lambda: self.cache.namespaces.get(name) is not None, limit)
+        await until(
+            lambda: self.cache.namespaces.get(name) is not None,
+            f"namespace {name} in the cache",
+            limit,
+        )
         return time.monotonic() - began
-
-
-async def until(condition: Callable[[], Any], limit: float = 10.0) -> None:
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, f"it did not come about within {limit:g} s"
-        await asyncio.sleep(0.01)
 
 
 async def _token() -> str:

@@ -7,26 +7,16 @@ import json
 import os
 import signal
 import ssl
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from waiting import until_sync
 
 from jupyter_workspaces.local import launch
 
 LIMIT_SECONDS = 30.0
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
 
 
 def ask(
@@ -54,4 +44,4 @@ def kill(directory: Path) -> None:
     pid = launch.status(directory).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not launch.status(directory).running, "the end of the process")
+    until_sync(lambda: not launch.status(directory).running, "the end of the process")

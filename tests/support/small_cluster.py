@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from patience import Answer, until
+from waiting import Answer, until
 
 from jupyter_workspaces.kube.catalog import (
     EVENTS,

@@ -12,13 +12,13 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import yaml
+from waiting import until_sync
 
 LIMIT_SECONDS = 60.0
 FILES = 256
@@ -32,15 +32,6 @@ NO_CLUSTER = {
     "contexts": [{"name": "none", "context": {"cluster": "none", "user": "none"}}],
     "current-context": "none",
 }
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not come about within {seconds:g} s")
 
 
 class Server:
@@ -145,10 +136,10 @@ def serving(folder: Path, *more: str, files: int | tuple[int, int] = FILES) -> I
     server.path, server.prefix = "/api/v1/swagger/doc.json", "token"
     try:
         told = json.loads(
-            until(lambda: runtime.exists() and runtime.read_text(), "the server listens")
+            until_sync(lambda: runtime.exists() and runtime.read_text(), "the server listens")
         )
         server.port, server.token = int(urlsplit(told["url"]).port or 0), told["token"]
-        until(server.answers, "the server answers")
+        until_sync(server.answers, "the server answers")
         yield server
     finally:
         server.stop()
@@ -177,7 +168,7 @@ def api_server(
     server.path = "/api/v1/namespaces/default"
     try:
         record = json.loads(
-            until(
+            until_sync(
                 lambda: (home / "process.json").exists() and (home / "process.json").read_text(),
                 "the cluster is ready",
             )
@@ -185,7 +176,7 @@ def api_server(
         server.port = int(urlsplit(record["url"]).port or 0)
         server.token = (home / "token").read_text().strip()
         server.trust = ssl.create_default_context(cafile=str(home / "ca.crt"))
-        until(server.answers, "the cluster answers")
+        until_sync(server.answers, "the cluster answers")
         yield server
     finally:
         server.stop()

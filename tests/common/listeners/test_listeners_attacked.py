@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attacked_servers import FILES, Server, api_server, is_closed, serving, until
+from attacked_servers import FILES, Server, api_server, is_closed, serving
+from waiting import until_sync
 
 pytestmark = [
     pytest.mark.slow,
@@ -76,7 +77,7 @@ def test_a_request_whose_head_comes_slowly_is_cut_off(tmp_path: Path, start: Sta
         thread = threading.Thread(target=trickle)
         thread.start()
         try:
-            until(lambda: is_closed(slow, 1.0), "the end of the slow connection", seconds=40.0)
+            until_sync(lambda: is_closed(slow, 1.0), "the end of the slow connection", seconds=40.0)
         finally:
             ended.set()
             thread.join()
@@ -147,7 +148,7 @@ def test_the_number_of_connections_can_be_set(
     )  # the local cluster's own watches take some twenty of them
     with start(tmp_path) as server:
         with held(server, 110) as connections:
-            until(
+            until_sync(
                 lambda: sum(is_closed(one, 0.01) for one in connections[:10]) == 10,
                 "the oldest ten are closed",
             )

@@ -19,6 +19,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler, websocket_connect
+from waiting import until
 
 import jupyter_workspaces
 from jupyter_workspaces.common.listeners import accepting
@@ -162,12 +163,6 @@ async def asked(connection: Dialled, head: bytes = b"GET / HTTP/1.1\r\nHost: x\r
     connection[1].write(head)
     async with timeout(LIMIT_SECONDS):
         return await connection[0].readuntil(b"hello")
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with timeout(LIMIT_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what others count
-            await asyncio.sleep(0.01)
 
 
 WAIT = b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"

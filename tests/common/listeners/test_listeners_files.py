@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attacked_servers import until
+from waiting import until_sync
 
 from jupyter_workspaces.common.listeners import descriptors
 from jupyter_workspaces.localkube.node.processes import gate
@@ -99,13 +99,15 @@ def test_the_gate_has_files_for_all_its_connections_and_its_program_keeps_its_li
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, gate.FILES)),
     )
     try:
-        (child,) = until(process.children, "the gate")
-        until(lambda: child.rlimit(resource.RLIMIT_NOFILE)[0] == gate.FILES, "the gate's own limit")
+        (child,) = until_sync(process.children, "the gate")
+        until_sync(
+            lambda: child.rlimit(resource.RLIMIT_NOFILE)[0] == gate.FILES, "the gate's own limit"
+        )
         assert process.rlimit(resource.RLIMIT_NOFILE)[0] == 300
     finally:
         process.kill()
         process.wait(10)
-    until(
+    until_sync(
         lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
         "the end of the gate",
     )

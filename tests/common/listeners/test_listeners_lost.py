@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patience import until
+from waiting import until_sync
 
 from jupyter_workspaces.local.launch import FAILED
 from jupyter_workspaces.localkube.directory import Directory
@@ -39,13 +38,6 @@ from jupyter_workspaces.local.__main__ import main
 sys.argv[1:] = ["--directory", sys.argv[1], "--node", "off", "--controller", "off"]
 sys.exit(main())
 """
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    async def holds() -> bool:
-        return condition()
-
-    asyncio.run(until(holds, what, LIMIT))
 
 
 class Started:
@@ -98,7 +90,7 @@ def cluster(tmp_path: Path) -> Iterator[Started]:
 
 @pytest.mark.slow
 def test_serve_ends_when_its_socket_is_gone(serve: Started, tmp_path: Path) -> None:
-    wait_for((tmp_path / "runtime.json").exists, "the server listens")
+    until_sync((tmp_path / "runtime.json").exists, "the server listens")
     serve.lose_socket()
 
     assert serve.process.wait(LIMIT) == 1
@@ -114,7 +106,7 @@ def test_the_local_cluster_ends_when_its_socket_is_gone_and_is_known_as_one_that
     cluster: Started, tmp_path: Path
 ) -> None:
     directory = Directory(tmp_path / "cluster")
-    wait_for(lambda: "The local cluster answers at" in cluster.said(), "the cluster's answer")
+    until_sync(lambda: "The local cluster answers at" in cluster.said(), "the cluster's answer")
     cluster.lose_socket()
 
     assert cluster.process.wait(LIMIT) == FAILED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from guarded_api import connect_proxy, guarded_api, kubeconfig, login_program, runs
-from patience import until
+from waiting import until
 
 from jupyter_workspaces.common import tls
 from jupyter_workspaces.common.signing import Pair, make_authority, make_server

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from api_objects import WIDGETS, pod, widget
 from conftest import TOKEN, Running
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube import catalog, errors
@@ -18,14 +19,6 @@ from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUna
 from jupyter_workspaces.resources.admission import Review
 
 Object = dict[str, Any]
-
-
-async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for a condition of the server, which runs in another thread."""
-    end = asyncio.get_running_loop().time() + seconds
-    while not holds():
-        assert asyncio.get_running_loop().time() < end, "it did not come to hold in time"
-        await asyncio.sleep(0.01)
 
 
 async def test_admission_refuses_warns_and_conflicts(run: Callable[..., Running]) -> None:

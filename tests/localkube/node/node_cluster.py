@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from patience import Answer, until
+from waiting import Answer, until
 
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,

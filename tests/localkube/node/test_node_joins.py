@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
-from patience import until
 from real_cluster import RealCluster
 from shared_cluster import clean
+from waiting import until
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.kube.catalog import NODES, PODS, SECRETS

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from node_cluster import node_cluster
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.catalog import PODS
@@ -111,14 +112,6 @@ async def test_a_log_is_followed_over_a_rotation_to_its_end(
 
     async with timeout(5):
         await following
-
-
-async def until(condition: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come about")
 
 
 async def test_a_pod_that_waits_has_no_log_and_says_why(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from waiting import until_sync
 
 from jupyter_workspaces.localkube.node.processes.mounts import SHIM
 
@@ -70,13 +70,6 @@ class Shim:
             _, stream, tag, text = line.split(" ", 3)
             found.append((stream, tag, text))
         return found
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +167,7 @@ def test_logs_are_bounded(tmp_path: Path) -> None:
 
 def test_a_signal_reaches_the_program_and_all_of_its_group(tmp_path: Path) -> None:
     shim = Shim(tmp_path, "trap 'echo asked; exit 5' TERM; echo up; while :; do sleep 0.05; done")
-    until(lambda: ("stdout", "F", "up") in shim.lines)
+    until_sync(lambda: ("stdout", "F", "up") in shim.lines)
 
     shim.process.send_signal(signal.SIGTERM)
 
@@ -187,7 +180,7 @@ def test_what_the_program_leaves_behind_is_killed_and_reaped(tmp_path: Path) -> 
         tmp_path,
         "setsid sh -c 'sleep 300 & echo $! > child; wait' & while ! test -s child; do sleep 0.02; done; exit 0",
     )
-    until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip())
+    until_sync(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip())
     child = int((tmp_path / "child").read_text())
 
     shim.wait()
@@ -199,10 +192,10 @@ def test_orphans_are_reaped_while_the_program_runs(tmp_path: Path) -> None:
     shim = Shim(
         tmp_path, "(sh -c 'echo $$ > orphan' &) ; while ! test -e stop; do sleep 0.02; done"
     )
-    until(lambda: (tmp_path / "orphan").exists() and (tmp_path / "orphan").read_text().strip())
+    until_sync(lambda: (tmp_path / "orphan").exists() and (tmp_path / "orphan").read_text().strip())
     orphan = int((tmp_path / "orphan").read_text())
 
-    until(lambda: not psutil.pid_exists(orphan))
+    until_sync(lambda: not psutil.pid_exists(orphan))
 
     (tmp_path / "stop").touch()
     shim.wait()
@@ -210,13 +203,13 @@ def test_orphans_are_reaped_while_the_program_runs(tmp_path: Path) -> None:
 
 def test_the_program_dies_with_its_shim(tmp_path: Path) -> None:
     shim = Shim(tmp_path, "echo $$ > pid; exec sleep 300")
-    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+    until_sync(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     program = psutil.Process(int((tmp_path / "pid").read_text()))
 
     shim.process.kill()
     shim.process.wait(LIMIT_SECONDS)
 
-    until(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
+    until_sync(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_nothing_of_the_shims_own_reaches_the_program(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 from node_cluster import NodeCluster, condition, node_cluster
-from patience import until
+from waiting import until
 
 from jupyter_workspaces.localkube.node import images
 from jupyter_workspaces.localkube.node.processes.trees import shims

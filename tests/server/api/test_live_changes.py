@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from patience import until
 from requests_and_objects import API, Ask, set_status, workspace
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer

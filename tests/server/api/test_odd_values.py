@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from patience import until
 from requests_and_objects import Ask, Object, set_status, workspace
+from waiting import until
 
 from jupyter_workspaces.client import AsyncClient
 from jupyter_workspaces.client.kinds import from_item

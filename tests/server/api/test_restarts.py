@@ -6,9 +6,9 @@ import asyncio
 from datetime import datetime, timezone
 
 import pytest
-from patience import until
 from real_api import RealApi
 from requests_and_objects import Ask, Object, set_status, workspace
+from waiting import until
 
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.resources import metadata_keys, restarts

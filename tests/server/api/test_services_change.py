@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from patience import until
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.catalog import NAMESPACES

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from failing_api import faster, until
+from failing_api import faster
 from flaky_api import FlakyApi, flaky_api
 from requests_and_objects import Ask, Object
 from test_live_changes import Listener
+from waiting import until
 
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.kube.reflector import Times

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from patience import until
 from requests_and_objects import Ask, set_status, workspace
+from waiting import until
 
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 

@@ -9,6 +9,7 @@ import json
 import aiohttp
 import psutil
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.errors import Forbidden
@@ -56,14 +57,6 @@ def view(view, pod):
 
 async def told(answer):
     return json.loads(await answer.read())
-
-
-async def eventually(condition):
-    for _ in range(200):
-        if await condition():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("it did not come about within 4 s")
 
 
 async def test_a_request_and_its_answer_pass(browser, app):
@@ -136,7 +129,7 @@ async def test_a_browser_that_goes_away_ends_the_request_inside(browser, app):
     async def ended():
         return await state() == before + 1
 
-    await eventually(ended)
+    await until(ended)
 
 
 async def test_connections_are_reused(browser, app, monkeypatch):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import pytest
-from patience import until
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.server.proxy.rewriting import html_tokenizer, json_rewriter

@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from waiting import until_started
 
 pytestmark = pytest.mark.slow
 
@@ -99,22 +99,14 @@ def ask(url: str, **headers: str) -> tuple[int, str]:
         return 0, ""
 
 
-def until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + LIMIT
-    while ask(url)[0] == 0:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.1)
-
-
 def test_the_origins_own_port_has_nothing_but_workspaces(tmp_path: Path) -> None:
     port, own = free_port(), free_port()
     with serve(tmp_path, port, "--no-auth", "--workspaces-url", f"http://*.localhost:{own}") as (
         process,
         log,
     ):
-        until_it_answers(f"http://127.0.0.1:{own}/", process, log)
-        until_it_answers(f"http://127.0.0.1:{port}/api/v1/healthcheck", process, log)
+        until_started(lambda: ask(f"http://127.0.0.1:{own}/")[0], process, log)
+        until_started(lambda: ask(f"http://127.0.0.1:{port}/api/v1/healthcheck")[0], process, log)
 
         for path in (
             "",
@@ -141,7 +133,7 @@ def test_the_origins_own_port_has_nothing_but_workspaces(tmp_path: Path) -> None
 def test_without_one_the_banner_of_no_auth_names_it(tmp_path: Path) -> None:
     port = free_port()
     with serve(tmp_path, port, "--no-auth") as (process, log):
-        until_it_answers(f"http://127.0.0.1:{port}/api/v1/healthcheck", process, log)
+        until_started(lambda: ask(f"http://127.0.0.1:{port}/api/v1/healthcheck")[0], process, log)
         assert "--workspaces-url gives them an origin of their own" in log.read_text()
 
 
@@ -233,7 +225,7 @@ def test_the_origins_own_port_has_the_servers_certificate(tmp_path: Path) -> Non
         f"--JupyterWorkspaces.workspaces_url=https://*.localhost:{own}",
     )
     with jupyter(tmp_path, port, *more) as (process, log):
-        until_it_answers(f"https://127.0.0.1:{own}/", process, log)
+        until_started(lambda: ask(f"https://127.0.0.1:{own}/")[0], process, log)
         assert ask(f"https://127.0.0.1:{own}/api", Host=f"x.localhost:{own}")[0] == 404
         assert ask(f"http://127.0.0.1:{own}/")[0] == 0
 

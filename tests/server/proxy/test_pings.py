@@ -9,6 +9,7 @@ import time
 
 import aiohttp
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.server.proxy.limits import SETTING, Limits
@@ -37,14 +38,6 @@ async def opened(browser):
     async with timeout(10):
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     return reader, writer
-
-
-async def until(condition):
-    for _ in range(200):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    pytest.fail("not within 10 s")
 
 
 def test_pings_are_sent_without_a_setting():

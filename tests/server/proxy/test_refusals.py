@@ -8,6 +8,7 @@ import time
 
 import aiohttp
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.server.proxy import rate_limits
@@ -183,15 +184,6 @@ async def test_the_page_and_its_status_are_never_slowed_down(browser, server, vi
     async with browser.request("GET", "x"):
         pass
     assert len(slowed_down) == 1  # as another request is
-
-
-async def until(condition, what):
-    try:
-        async with timeout(10):
-            while not condition():  # noqa: ASYNC110 - any condition of the server
-                await asyncio.sleep(0.01)
-    except asyncio.TimeoutError:
-        pytest.fail(f"waited for {what}")
 
 
 async def test_a_client_that_goes_away_while_it_waits_is_no_fault(browser, server, view, caplog):

@@ -8,6 +8,7 @@ import time
 
 import aiohttp
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.server.proxy.handlers import http, websocket
@@ -143,13 +144,6 @@ async def test_a_browser_that_leaves_during_the_handshake_leaves_nothing_behind(
         "the relay to end",
     )
     assert "Uncaught exception" not in caplog.text
-
-
-async def until(condition, what):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited for {what}"
-        await asyncio.sleep(0.02)
 
 
 async def test_a_slow_page_of_a_program_that_answers_others_is_waited_for(browser):

@@ -6,16 +6,9 @@ import asyncio
 import logging
 
 import pytest
+from waiting import until
 
 from jupyter_workspaces.server.proxy.upstreams import in_use, upstreams
-
-
-async def until(condition):
-    for _ in range(200):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    pytest.fail("not within 10 s")
 
 
 @pytest.mark.parametrize("rest", ["endless", f"download?bytes={2**33}"])
