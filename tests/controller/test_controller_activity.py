@@ -197,7 +197,7 @@ async def test_an_idle_workspace_is_paused_with_a_reason_until_it_is_resumed(
     play: Play,
 ) -> None:
     async with program() as lab, play() as played:
-        rule = {"config": {"secondsSinceActive": 16}, "effect": {"pauseWorkspace": True}}
+        rule = {"config": {"secondsSinceActive": 18}, "effect": {"pauseWorkspace": True}}
         await played.make_kind("lab", activityProbe=PROBE, activityRules=[rule])
         await played.make(kind="lab")
         lab.body = {"last_activity": ago(14)}
@@ -205,13 +205,13 @@ async def test_an_idle_workspace_is_paused_with_a_reason_until_it_is_resumed(
         activity = await probed(played, "Success")
         assert (
             activity["rules"]["pauseWorkspace"]["eligibleAfter"]
-            == activity["lastActivity"] + 16_000
+            == activity["lastActivity"] + 18_000
         )
         assert (await played.workspace())["spec"]["paused"] is False
 
         await played.end_pods()
         status = await played.state("Paused", message="not used for")
-        assert "after 16 seconds" in status["stateMessage"]
+        assert "after 18 seconds" in status["stateMessage"]
         events = (await played.cluster.list(EVENTS, "default")).items
         assert [event["reason"] for event in events if event["reason"] == "PausedWhenIdle"] == [
             "PausedWhenIdle"

@@ -42,7 +42,7 @@ async def controlled(played: PlayedCluster, tasks: Supervisor) -> AsyncIterator[
 
 @pytest.fixture
 def quick_watches(monkeypatch: pytest.MonkeyPatch, short_limits: None) -> None:
-    for module in ("reflector", "pulse"):
+    for module in ("reflector", "cluster_check"):
         monkeypatch.setattr(f"jupyter_workspaces.kube.{module}.Times", lambda: TIMES)
 
 
