@@ -81,7 +81,7 @@ class ClusterConnection:
     Every request passes `ready`.
 
     Args:
-        choose: Finds the endpoint and may start the local cluster. It blocks, so it runs in a thread.
+        choose: Finds the endpoint, and may start the local cluster. Runs in a thread.
         source: Returns the files that define an endpoint. They are watched; if they name another
             cluster, cache and services are replaced.
     """
@@ -156,7 +156,7 @@ class ClusterConnection:
 
     @property
     def stale_since(self) -> datetime | None:
-        """Since when the cache is stale (UTC); None while it is live, and before the first start."""
+        """Since when the cache is stale (UTC); None while it is live, or not started."""
         return self.cluster.stale_since if self._up else None
 
     @property
@@ -190,7 +190,7 @@ class ClusterConnection:
         raise NotReady("This server is being stopped.")
 
     async def _is_worth_a_try(self) -> bool:
-        """Whether to retry: after a pause, or if the local cluster was started after the failure."""
+        """Return whether to retry: after a pause, or if the cluster started in the meantime."""
         if asyncio.get_running_loop().time() >= self._not_before:
             return True
         source, look = self._source, self._look
@@ -286,7 +286,7 @@ class ClusterConnection:
             look = await asyncio.to_thread(source.read)
             if look.fingerprint is None:
                 log.warning(
-                    "The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.",
+                    "The changed kubeconfig cannot be used; still using %s. Correct it.",
                     self.cluster.endpoint.name,
                 )
                 self._look = look.with_endpoint_of(known)
@@ -326,7 +326,7 @@ async def _end(services: Iterable[ApiServices], access: Access, cache: Cache) ->
 
 
 def _retrieve(start: asyncio.Task[None]) -> None:
-    """A failed start is logged by `_start` and raised by the next `ready`; nobody has to wait for this one."""
+    """Retrieve the exception of a start: `_start` logs it, and the next `ready` raises it."""
     if not start.cancelled():
         start.exception()
 

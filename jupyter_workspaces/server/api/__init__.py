@@ -1,1 +1,1 @@
-"""What we serve: one folder a dialect. In each, `models` goes over the wire, `views` knows cluster objects, `service` decides, `handlers` speak HTTP."""
+"""The HTTP APIs of the server, one folder each (docs/adding-an-api.md)."""

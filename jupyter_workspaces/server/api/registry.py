@@ -20,9 +20,9 @@ from .workspaces.services import WorkspacesServices
 class AddRoutes(Protocol):
     """Adds the routes of an API to a web application."""
 
-    def __call__(
-        self, application: Application, prefix: str, *, compatible: bool = False
-    ) -> None: ...
+    def __call__(self, application: Application, prefix: str, *, compatible: bool = False) -> None:
+        """Add the routes below `prefix`."""
+        ...
 
 
 class BuildServices(Protocol):
@@ -35,7 +35,9 @@ class BuildServices(Protocol):
         prefix: str,
         base_url: str,
         publish: Callable[[dict[str, Any]], None] | None,
-    ) -> ApiServices: ...
+    ) -> ApiServices:
+        """Return the services."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,13 @@ _ZSTD_LEVEL, _GZIP_LEVEL, _GZIP_FORMAT = 1, 1, 31
 class Compressor(Protocol):
     """Compresses a body piece by piece."""
 
-    def compress(self, data: bytes, /) -> bytes: ...
-    def flush(self) -> bytes: ...
+    def compress(self, data: bytes, /) -> bytes:
+        """Compress a piece."""
+        ...
+
+    def flush(self) -> bytes:
+        """Return the end of the compressed body."""
+        ...
 
 
 def encoding(accept: str) -> str | None:

@@ -43,12 +43,17 @@ class TooManySubscribers(Exception):
 
 
 class Staleness(Protocol):
-    """Cache whose staleness subscribers are told."""
+    """Cache whose staleness is published."""
 
     @property
-    def stale_since(self) -> datetime | None: ...
+    def stale_since(self) -> datetime | None:
+        """Since when the cache is stale; None while it is live."""
+        ...
+
     @property
-    def stale_reason(self) -> str: ...
+    def stale_reason(self) -> str:
+        """Why the cache is stale."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -210,7 +215,10 @@ class EventFeed(ABC):
         return b"event: stale\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
     def _flush(self) -> None:
-        """Publish all changes. Drops and raises one that fails; the next call publishes the rest."""
+        """Publish all changes.
+
+        Raises, and drops, a change that cannot be encoded; the next call publishes the rest.
+        """
         while self._changes:
             (kind, key), (change, obj) = self._changes.popitem(last=False)
             item = self.encode(kind, obj)

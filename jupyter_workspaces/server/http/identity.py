@@ -31,10 +31,12 @@ class HeaderIdentities(IdentityProvider):
 
     @property
     def auth_enabled(self) -> bool:
+        """Return True: every request needs a user."""
         return True
 
     @property
     def login_available(self) -> bool:
+        """Return False: the reverse proxy signs users in."""
         return False
 
     def identity(self, headers: HTTPHeaders) -> Identity | None:
@@ -53,12 +55,14 @@ class HeaderIdentities(IdentityProvider):
         return Identity(user, tuple(group for group in groups if group))
 
     def get_user(self, handler: web.RequestHandler) -> User | None:
+        """Return the user of the headers."""
         found = self.identity(handler.request.headers)
         return None if found is None else User(username=found.user)
 
     def validate_security(self, app: Any, ssl_options: dict[str, Any] | None = None) -> None:
+        """Log a warning that clients of the port are trusted."""
         self.log.warning(
-            "--trusted-header-auth: every client of this port can set the user in %s. Allow only the "
-            "proxy to reach it.",
+            "--trusted-header-auth: every client of this port can set the user in %s. Allow only "
+            "the proxy to reach it.",
             self.user_header,
         )

@@ -56,7 +56,7 @@ class Kernels:
         return os.environ.get("JUPYTERHUB_USER") or None
 
     def accepts(self, request: HTTPServerRequest) -> bool:
-        """Return whether `Authorization` has the token. URLs are logged, so a token there is ignored."""
+        """Return whether `Authorization` has the token; one in the URL is ignored."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() in ("token", "bearer") and hmac.compare_digest(
             given.strip().encode(), self.token.encode()
@@ -113,6 +113,7 @@ class KernelAccess:
 
     @property
     def identity_provider(self) -> IdentityProvider:
+        """Identity provider of the request."""
         if self.kernels is not None:
             return self.kernels.identities
         return super().identity_provider  # type: ignore[misc, no-any-return]
@@ -120,11 +121,12 @@ class KernelAccess:
     @property
     def authorizer(self) -> Authorizer:
         # A kernel runs as the account of the server; Jupyter's authorizer authorizes users.
+        """Authorizer of the request. A kernel runs as the account of the server."""
         if self.kernels is not None:
             return self.kernels.authorizer
         return super().authorizer  # type: ignore[misc, no-any-return]
 
     def check_xsrf_cookie(self) -> None:
-        """Skip the check for kernels: a page of another site cannot send their token in a header."""
+        """Skip the check for kernels: pages of other sites cannot send their token."""
         if self.kernels is None:
             super().check_xsrf_cookie()  # type: ignore[misc]

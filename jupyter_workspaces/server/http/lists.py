@@ -1,6 +1,7 @@
-"""What of a list is wanted, by query parameters of ours; without any the list is as the original sends it.
+"""Filters, order, fields and pages of lists, by query parameters (docs/api.md).
 
-`filter=state=Running`, `filter=name!=a*`, `sort=-activity.lastActivity,name`, `fields=name,state`, `limit=50`, `continue=…` (docs/api.md).
+`filter=state=Running`, `filter=name!=a*`, `sort=-activity.lastActivity,name`,
+`fields=name,state`, `limit=50`, `continue=…`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PARAMETERS = ("filter", "sort", "fields", "limit", "continue")
 
 
 class Position(msgspec.Struct):
-    """Where a page ended: the last object on it, and how many came up to it, should it be gone by then."""
+    """End of a page: its last object, and the number of objects up to it, if that is deleted."""
 
     namespace: str
     name: str
@@ -39,7 +40,7 @@ class Position(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition: some value at the path fits, or none does."""
+    """One condition: a value at the path matches, or none does."""
 
     path: tuple[str, ...]
     fits: Callable[[str], bool]
@@ -48,12 +49,13 @@ class Filter:
     """Return the only matching value, None if several match."""
 
     def holds(self, item: Object) -> bool:
+        """Return whether an item matches."""
         return any(self.fits(_text(value)) for value in _values(item, self.path)) is self.equal
 
 
 @dataclass(frozen=True)
 class Selection:
-    """All filters must hold; sorting by one path keeps the order of the one before where that is equal."""
+    """Selection of a list. All filters must match; sort paths are applied in order."""
 
     filters: tuple[Filter, ...] = ()
     sort: tuple[str, ...] = ()
@@ -63,7 +65,7 @@ class Selection:
 
     @property
     def name(self) -> str | None:
-        """Return the name that the selector requires, None if several names match."""
+        """Return the name that the filters require; None if several names match."""
         return next(
             (
                 one.exact
@@ -74,7 +76,7 @@ class Selection:
         )
 
     def apply(self, items: Sequence[Object]) -> tuple[list[Object], str | None]:
-        """The page, and the token for the next one if there is more."""
+        """Return the page, and the token for the next one if there is more."""
         found = [item for item in items if all(one.holds(item) for one in self.filters)]
         for path in reversed(self.sort):
             found.sort(key=_sort_key(path.removeprefix("-")), reverse=path.startswith("-"))
@@ -97,7 +99,10 @@ class Selection:
 
 
 def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
-    """From query parameters by name; None when there is none of ours. Raises `Problem` 422 naming the parameters that are wrong."""
+    """Return the selection of query parameters; None without any.
+
+    Raises `Problem` 422 that names the invalid parameters.
+    """
     given = {name: [value for value in arguments(name) if value] for name in PARAMETERS}
     if not any(given.values()):
         return None
@@ -170,7 +175,7 @@ def _position(token: str) -> Position | None:
 
 
 def _values(value: Any, path: Sequence[str]) -> Iterator[Any]:
-    """All values at a path; lists on the way are gone through."""
+    """Yield all values at a path, through lists."""
     if isinstance(value, list):
         for child in value:
             yield from _values(child, path)

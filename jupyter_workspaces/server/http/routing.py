@@ -97,6 +97,7 @@ class ApiRouter(Router):
         )
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
+        """Return the handler of a request."""
         path, method = unquote_to_bytes(request.path).decode(errors="replace"), request.method or ""
         parts = self._below(path)
         if parts is None and not self._whole:

@@ -1,1 +1,1 @@
-"""Kubeflow Workspaces 2.0 (contracts/kubeflow-workspaces.md §1), one folder a topic, and our own routes beside it."""
+"""The Workspaces API of Kubeflow, one folder for each topic (docs/api.md, docs/dialects.md)."""

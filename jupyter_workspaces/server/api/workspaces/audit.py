@@ -1,4 +1,4 @@
-"""Who made and changed an object, and when: annotations in, wire out (contract §1.4 `Audit`)."""
+"""Who created and changed an object, and when, as annotations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .workspaces.models import Audit
 
 
 def audit(metadata: Mapping[str, Any]) -> Audit:
-    """An unreadable time is null; another zone becomes UTC, fractions of seconds are cut."""
+    """Return the model of an object's annotations.
+
+    An invalid time becomes null, other time zones become UTC, and fractions of seconds are cut.
+    """
     annotations = mapping(metadata.get("annotations"))
     return Audit(
         created_at=text(metadata.get("creationTimestamp")) or None,
@@ -25,12 +28,12 @@ def audit(metadata: Mapping[str, Any]) -> Audit:
 
 
 def created(user: str | None) -> dict[str, str]:
-    """Annotations of a new object."""
+    """Return the annotations of a new object."""
     return {} if user is None else {metadata_keys.CREATED_BY: user, metadata_keys.UPDATED_BY: user}
 
 
 def updated(user: str | None) -> dict[str, str]:
-    """Annotations of a changed object."""
+    """Return the annotations of a changed object."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {metadata_keys.UPDATED_AT: now} | (
         {} if user is None else {metadata_keys.UPDATED_BY: user}

@@ -1,6 +1,7 @@
-"""Request bodies read as Go's encoding/json does, because the original's clients rely on it (contracts/kubeflow-workspaces.md §1.1).
+"""Decodes request bodies like Go's `encoding/json`, on which clients of the original rely.
 
-Names fit in any case, absent and null are zero values, names that stand twice are merged, what follows the first value is not read.
+Field names match in any case, missing and null fields get zero values, repeated objects are
+merged, and everything after the first value is ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 
 BODY_LIMIT = 4 * 2**20
 BOUNDS = Bounds(size=BODY_LIMIT + 1, depth=100, values=50_000)
-"""Of a JSON body. What is larger would keep everybody waiting while it is checked; the original has no bound but the size."""
+"""Limits of a JSON body: a larger one would block the event loop while it is checked."""
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"
 _CONTENT_TYPE = re.compile(
@@ -37,7 +38,10 @@ _ZEROS: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
 
 
 def media_type(header: str, *wanted: str) -> str:
-    """The media type of a Content-Type header. Raises `Problem` 400 for one that cannot be read, 415 for another one."""
+    """Return the media type of a `Content-Type` header.
+
+    Raises `Problem` 400 if the header is invalid, 415 if the type is not `wanted`.
+    """
     given = header.partition(";")[0].strip().lower()
     if header.strip() and not _CONTENT_TYPE.fullmatch(header.strip()):
         raise problems.bad_request("The Content-Type cannot be read.")
@@ -47,7 +51,7 @@ def media_type(header: str, *wanted: str) -> str:
 
 
 def within_limit(body: bytes) -> bytes:
-    """Raises `Problem` 413."""
+    """Return the body. Raises `Problem` 413 if it is too long."""
     if len(body) > BODY_LIMIT:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT} bytes."
@@ -56,7 +60,10 @@ def within_limit(body: bytes) -> bytes:
 
 
 def first_value(body: bytes) -> Any:
-    """The first JSON value of a body; what comes after it is not looked at. Raises `Problem` 400, and 413 when it ends beyond the limit."""
+    """Decode the first JSON value of a body, and ignore what follows.
+
+    Raises `Problem` 400, and 413 if the value ends beyond the limit.
+    """
     read = body[:BODY_LIMIT].lstrip(_BLANKS)
     text = read.decode(errors="replace")
     try:
@@ -73,7 +80,10 @@ def first_value(body: bytes) -> Any:
 
 
 def enveloped(body: bytes, model: type[Model]) -> Model:
-    """The `data` of a body's envelope. Raises `Problem` 400 (no JSON, a wrong type, an unknown field), 413, and 422 at `data` without one."""
+    """Decode `data` of a body's envelope.
+
+    Raises `Problem` 400 (no JSON, wrong type, unknown field), 413, and 422 if `data` is missing.
+    """
     document = first_value(body)
     if document is None:
         document = {}
@@ -93,7 +103,7 @@ def enveloped(body: bytes, model: type[Model]) -> Model:
 
 
 def converted(data: Any, model: type[Model]) -> Model:
-    """A model from decoded JSON. Raises `Problem` 400."""
+    """Return a model for decoded JSON. Raises `Problem` 400."""
     try:
         return msgspec.convert(fitted(data, model), model)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -101,7 +111,10 @@ def converted(data: Any, model: type[Model]) -> Model:
 
 
 def fitted(value: Any, wanted: Any) -> Any:
-    """The value with the names that its type gives to its fields, without nulls; what does not fit stays as it is."""
+    """Return a value with the field names of its type and without nulls.
+
+    What does not match the type stays as it is.
+    """
     wanted = _bare(wanted)
     if value is None:
         return _ZEROS.get(wanted, {} if _is_struct(wanted) else None)
@@ -131,7 +144,7 @@ def _fitted_struct(value: Mapping[str, Any], wanted: type[msgspec.Struct]) -> di
 
 
 def _bare(wanted: Any) -> Any:
-    """A type without `UnsetType`, `None` and annotations."""
+    """Return a type without `UnsetType`, `None` and annotations."""
     if typing.get_origin(wanted) is typing.Annotated:
         return _bare(typing.get_args(wanted)[0])
     if typing.get_origin(wanted) in (typing.Union, types.UnionType):
@@ -147,7 +160,10 @@ def _is_struct(wanted: Any) -> bool:
 
 
 def _both(first: Any, second: Any) -> Any:
-    """What two values of one name come to: objects add up, otherwise the last wins. The first may be changed, so that many stay cheap."""
+    """Merge two values of one name: objects are merged, otherwise the second wins.
+
+    May change the first, so that many values stay cheap.
+    """
     if isinstance(first, dict) and isinstance(second, dict):
         for key, value in second.items():
             first[key] = _both(first.get(key), value)
@@ -156,7 +172,7 @@ def _both(first: Any, second: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """The value with halves of characters replaced: no other text could hold them."""
+    """Replace lone surrogates, which no other text can contain."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):

@@ -21,7 +21,7 @@ WORKSPACE, WORKSPACE_KIND = "workspace", "workspacekind"
 class Feed(EventFeed):
     """Publishes changes of workspaces and kinds as the API shows them.
 
-    A changed kind changes its workspaces as well: they show its display name, icon and options.
+    A changed kind also changes its workspaces: they show its display name, icon and options.
     """
 
     def __init__(

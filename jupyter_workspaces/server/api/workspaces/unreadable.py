@@ -1,4 +1,4 @@
-"""Malformed objects of the cluster: they do not make a list, a stream or a batch fail."""
+"""Malformed objects of the cluster, which must not break a list, a stream or a batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _told: set[tuple[str, str]] = set()
 
 
 def readable(obj: Object, view: Callable[[], View]) -> View | None:
-    """Return what `view` makes of the object; None, and a warning once for each version of it, when it cannot be read."""
+    """Return the view of an object; None, with one warning for each version, if it is malformed."""
     try:
         return view()
     except ODD as error:
@@ -35,13 +35,14 @@ def readable(obj: Object, view: Callable[[], View]) -> View | None:
 
 @contextmanager
 def reading(obj: Object) -> Iterator[None]:
-    """Raises `Problem` 409 when the object cannot be read in this block."""
+    """Raise `Problem` 409 if the object is malformed, for the code in this block."""
     try:
         yield
     except ODD as error:
         _tell(obj, error)
         raise problems.conflict(
-            f"{_name(obj)} cannot be shown or changed here: {unreadable.reason(obj)}. Correct it with kubectl, or delete it."
+            f"{_name(obj)} cannot be shown or changed here: {unreadable.reason(obj)}. "
+            "Correct it with kubectl, or delete it."
         ) from error
 
 

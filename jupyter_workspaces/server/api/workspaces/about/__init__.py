@@ -1,1 +1,1 @@
-"""The server itself: health, description, namespaces, which cluster (contract operations 1 to 3, and ours)."""
+"""The server itself: health, OpenAPI document, namespaces and cluster."""

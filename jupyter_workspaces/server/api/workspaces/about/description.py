@@ -1,4 +1,4 @@
-"""The API as an OpenAPI 3.1 document, made from the models that decode and encode it."""
+"""The OpenAPI 3.1 document of the API, made from the models that decode and encode it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ PATCHES = ("application/merge-patch+json", "application/json-patch+json")
 LISTS = ("filter", "sort", "fields", "limit", "continue")
 LOGS = ("container", "tailLines", "previous", "sinceTime")
 PARAMETERS = {
-    "filter": "PATH=VALUE or PATH!=VALUE, such as state=Running; * stands for any letters; may be repeated, all must hold",
+    "filter": "PATH=VALUE or PATH!=VALUE, such as state=Running; * is a wildcard; may be "
+    "repeated, all must match",
     "sort": "paths, with - in front for falling order",
     "fields": "only these paths of each item",
     "limit": "at most so many items; the next page is in the header Link",
@@ -48,7 +49,7 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one address; `body` and `answer` are types of models."""
+    """One method of one path. `body` and `answer` are types of models."""
 
     method: str
     path: str
@@ -260,7 +261,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def description(prefix: str) -> Object:
-    """The document; `prefix` is where the API is served."""
+    """Return the OpenAPI document for an API that is served at `prefix`."""
     types = list(
         dict.fromkeys(
             found

@@ -1,4 +1,4 @@
-"""HTTP for the server itself."""
+"""Handlers for the server itself."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class HealthHandler(DataHandler):
 
     @allow_unauthenticated
     async def get(self) -> None:
+        """Send the health."""
         original, ours = (
             views.original_health,
             partial(views.health, self.connection.health, self.connection.stale_since),
@@ -43,16 +44,18 @@ class DescriptionHandler(DataHandler):
 
     @signed_in
     async def get(self) -> None:
+        """Send the document."""
         self.send(msgspec.json.encode(description(self.prefix)), "application/json; charset=utf-8")
 
 
 class DescriptionPageHandler(DataHandler):
-    """GET swagger/index.html: the same for people."""
+    """GET swagger/index.html: the OpenAPI document as a page."""
 
     reads_cache = False
 
     @signed_in
     async def get(self) -> None:
+        """Send the page."""
         self.set_header(
             "Content-Security-Policy",
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
@@ -61,9 +64,10 @@ class DescriptionPageHandler(DataHandler):
 
 
 class PageHandler(RedirectHandler, DataHandler):
-    """GET swagger/."""
+    """GET swagger/: redirects to the page."""
 
     def initialize(self, location: str = "") -> None:
+        """Set the location of the page."""
         super().initialize(location or f"{self.prefix}/swagger/index.html")
 
 
@@ -72,6 +76,7 @@ class NamespacesHandler(DataHandler):
 
     @signed_in
     async def get(self) -> None:
+        """List namespaces."""
         chosen = self.selection()
         await self.permit("list", NAMESPACES)
         self.answer_list((await self.services.ready()).about.namespaces(), chosen)
@@ -82,6 +87,7 @@ class ClusterHandler(DataHandler):
 
     @signed_in
     async def get(self) -> None:
+        """Send which cluster the server uses."""
         await self.permit("list", NAMESPACES)
         services = await self.services.ready()
         self.answer(

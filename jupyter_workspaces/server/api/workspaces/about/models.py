@@ -1,4 +1,4 @@
-"""What goes over the wire (contract operations 1 and 3, and ours), and the envelope of every refusal (§1.2)."""
+"""Models of health, namespaces, cluster, and of the envelope of errors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from msgspec import UNSET, UnsetType
 
 
 class SystemInfo(msgspec.Struct):
+    """Version of the server."""
+
     version: str
 
 
 class Health(msgspec.Struct, rename="camel"):
     """Health: `status` is Healthy or Degraded.
 
-    If Degraded, `failing` names the failing tasks, and `staleSince` is when the caches became stale.
+    If Degraded, `failing` names the failing tasks, and `staleSince` is when the caches became
+    stale.
     """
 
     status: str
@@ -23,13 +26,17 @@ class Health(msgspec.Struct, rename="camel"):
 
 
 class Namespace(msgspec.Struct):
+    """A namespace."""
+
     name: str
 
 
 class ClusterInfo(msgspec.Struct, rename="camel"):
-    """Which cluster the server speaks to, for people. `user` is who the cluster takes us for, empty when it does not say.
+    """The cluster that the server uses.
 
-    `workspacesUrl` is the origin where workspaces open (with `*.`, one each); empty when that is the server's own.
+    `user` is the server's user in the cluster, empty if the cluster does not report it.
+    `workspacesUrl` is the origin where workspaces open (with `*.`, one for each); empty if it is
+    the server's own.
     """
 
     name: str
@@ -41,11 +48,15 @@ class ClusterInfo(msgspec.Struct, rename="camel"):
 
 
 class ConflictCause(msgspec.Struct):
+    """Reason of a conflict."""
+
     origin: str
     message: str
 
 
 class ValidationError(msgspec.Struct):
+    """An invalid field."""
+
     origin: str
     type: str
     field: str
@@ -53,12 +64,14 @@ class ValidationError(msgspec.Struct):
 
 
 class Causes(msgspec.Struct):
+    """Causes of an error."""
+
     conflict_cause: list[ConflictCause] | UnsetType = UNSET
     validation_errors: list[ValidationError] | UnsetType = UNSET
 
 
 class Refusal(msgspec.Struct):
-    """`code` is the HTTP status as a text."""
+    """An error. `code` is the HTTP status as text."""
 
     code: str
     message: str
@@ -66,4 +79,6 @@ class Refusal(msgspec.Struct):
 
 
 class Error(msgspec.Struct):
+    """Envelope of an error."""
+
     error: Refusal

@@ -1,4 +1,4 @@
-"""The API's description as a page without scripts."""
+"""The OpenAPI document as a page without scripts."""
 
 from __future__ import annotations
 
@@ -10,32 +10,37 @@ from typing import Any
 Object = Mapping[str, Any]
 
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222;background:#fff}"
-    "code,pre{font:13px/1.5 ui-monospace,monospace}pre{background:#f4f4f4;padding:.8rem;overflow:auto}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;"
+    "color:#222;background:#fff}code,pre{font:13px/1.5 ui-monospace,monospace}"
+    "pre{background:#f4f4f4;padding:.8rem;overflow:auto}"
     "summary{cursor:pointer;padding:.2rem 0}b{display:inline-block;width:5rem}"
 )
 
 
 def page(document: Object) -> str:
-    """HTML for an OpenAPI document."""
+    """Return HTML for an OpenAPI document."""
     title = f"{document['info']['title']} {document['info']['version']}"
     body = "\n".join([*_operations(document), "<h2>Schemas</h2>", *_schemas(document)])
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-        f'<h1>{escape(title)}</h1><p>The same as a document: <a href="doc.json">doc.json</a></p><h2>Operations</h2>{body}</html>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style><h1>{escape(title)}</h1>"
+        '<p>The same as a document: <a href="doc.json">doc.json</a></p>'
+        f"<h2>Operations</h2>{body}</html>"
     )
 
 
 def _operations(document: Object) -> Iterator[str]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            head = f"<b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
+            summary = escape(operation["summary"])
+            head = f"<b>{method.upper()}</b> <code>{escape(path)}</code> {summary}"
             yield f"<details><summary>{head}</summary><pre>{_json(operation)}</pre></details>"
 
 
 def _schemas(document: Object) -> Iterator[str]:
     for name, schema in document["components"]["schemas"].items():
-        yield f"<details><summary><code>{escape(name)}</code></summary><pre>{_json(schema)}</pre></details>"
+        head = f"<summary><code>{escape(name)}</code></summary>"
+        yield f"<details>{head}<pre>{_json(schema)}</pre></details>"
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What can be asked about the server and its cluster. Knows no HTTP."""
+"""Reads facts about the server and its cluster."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from . import models, views
 
 
 class About:
-    """The server and its cluster. `user` is who the cluster takes us for; it names nobody on a token server's own account."""
+    """The server and its cluster.
+
+    `user` is the server's user in the cluster; None if the cluster does not report it.
+    """
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self.user: str | None = None
 
     def namespaces(self) -> list[models.Namespace]:
-        """By name."""
+        """Return all namespaces by name."""
         return [
             views.namespace(found) for found in sorted(self._cache.namespaces.items(), key=key_of)
         ]
 
     async def identify(self) -> None:
-        """Learn our own name once. A cluster too old to tell, or one that will not, leaves it unknown."""
+        """Ask the cluster for the server's user, which some clusters do not report."""
         body = {"apiVersion": SELF_SUBJECT_REVIEWS.api_version, "kind": SELF_SUBJECT_REVIEWS.kind}
         try:
             answer = await self._cache.cluster.raw("POST", SELF_SUBJECT_REVIEWS.path(), body=body)
@@ -33,7 +36,7 @@ class About:
         self.user = ((answer.get("status") or {}).get("userInfo") or {}).get("username")
 
     async def cluster(self) -> models.ClusterInfo:
-        """Raises `ClusterError` when the cluster does not answer."""
+        """Return which cluster this is. Raises `ClusterError` if it does not answer."""
         try:
             version = (await self._cache.cluster.raw("GET", "/version")).get("gitVersion", "")
         except Unreachable:

@@ -1,4 +1,4 @@
-"""The server and its cluster to what goes over the wire."""
+"""Converts facts about server and cluster to models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORIGINAL_VERSION = "1.0.0"
 
 
 def original_health() -> models.Health:
-    """Return the answer of the original server, which does not depend on its cluster."""
+    """Return the response of the original server, which does not depend on its cluster."""
     return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION))
 
 
@@ -39,8 +39,10 @@ def health(tasks: Iterable[TaskHealth], stale_since: datetime | None) -> models.
 
 
 def namespace(obj: Object) -> models.Namespace:
+    """Return the model of a namespace."""
     return models.Namespace(obj["metadata"]["name"])
 
 
 def cluster(endpoint: Endpoint, user: str, version: str) -> models.ClusterInfo:
+    """Return the model of the cluster."""
     return models.ClusterInfo(endpoint.name, endpoint.embedded, user, endpoint.namespace, version)

@@ -1,4 +1,4 @@
-"""Which options of a kind a namespace may see and take: its filter rules (contracts/kubeflow-workspaces.md §4.8). Pure."""
+"""Filter rules of a kind: which options a namespace may see and use."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _CONDITIONS = {"imageConfig": "matchImageConfig", "podConfig": "matchPodConfig"}
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of the choice: the namespace's object, and the ids of options that are chosen already."""
+    """What the choice depends on: the Namespace object, and the options that are already chosen."""
 
     namespace: Object | None = None
     image_config: str | None = None
     pod_config: str | None = None
 
     def chosen(self, dimension: str) -> str | None:
+        """Return the id of the chosen option of a dimension."""
         return self.image_config if dimension == "imageConfig" else self.pod_config
 
 
@@ -37,7 +38,7 @@ class Effect:
 
 
 def unknown_options(kind: Object, context: Context) -> list[Cause]:
-    """Options of the context that the kind does not have."""
+    """Return a cause for each option of the context that the kind does not have."""
     causes = []
     for dimension in _SCOPES:
         known = [value["id"] for value in _values(kind, dimension)]
@@ -54,7 +55,10 @@ def unknown_options(kind: Object, context: Context) -> list[Cause]:
 
 
 def effects(kind: Object, context: Context) -> dict[tuple[str, str], Effect]:
-    """By dimension and id, the options that are left. A chosen option is the only one of its dimension."""
+    """Return the remaining options by dimension and id.
+
+    A chosen option is the only one of its dimension.
+    """
     found: dict[tuple[str, str], Effect] = {}
     for dimension, scope in _SCOPES.items():
         rules = list(_rules(kind, scope))
@@ -73,7 +77,10 @@ def effects(kind: Object, context: Context) -> dict[tuple[str, str], Effect]:
 
 
 def _rules(kind: Object, scope: str) -> Iterator[tuple[list[tuple[str, Object]], Object]]:
-    """Conditions and effect of each rule of a scope. Selectors that cannot be read count for nothing, a rule without any other neither."""
+    """Yield conditions and effect of each rule of a scope.
+
+    Ignores invalid selectors, and rules without a valid one.
+    """
     for rule in kind["spec"].get("filterRules") or ():
         if rule["scope"] != scope:
             continue
@@ -95,7 +102,7 @@ def _holds(
 
 
 def _labels(kind: Object, context: Context) -> dict[str, Mapping[str, str] | None]:
-    """Labels by condition; None where the context does not say: such a condition does not hold."""
+    """Return labels by condition; None if the context has none, which never matches."""
     namespace = (
         None
         if context.namespace is None

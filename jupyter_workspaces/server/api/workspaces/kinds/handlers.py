@@ -1,4 +1,4 @@
-"""HTTP for workspace kinds: decode, ask the service, encode."""
+"""Handlers for workspace kinds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ YAML = "application/yaml"
 
 
 class KindsHandler(StreamHandler):
-    """GET, POST workspacekinds; with `namespaceFilter` the list is for whoever may make workspaces there."""
+    """GET, POST workspacekinds.
+
+    With `namespaceFilter`, users who may create workspaces in that namespace may list kinds.
+    """
 
     @signed_in
     async def get(self) -> None:
+        """List kinds, or stream their changes."""
         namespace, chosen = self.parameter("namespaceFilter", dns_label), self.selection()
         if namespace is None:
             await self.permit("list", WORKSPACE_KINDS)
@@ -36,10 +40,12 @@ class KindsHandler(StreamHandler):
         self.answer_list((await self.services.ready()).kinds.list(), chosen)
 
     async def before_body(self) -> None:  # type: ignore[override]
+        """Authorize a long body."""
         await self.permit_long_body("create", WORKSPACE_KINDS)
 
     @signed_in
     async def post(self) -> None:
+        """Create a kind from a manifest."""
         self.media(YAML)
         manifest = await read_in_thread(bodies.within_limit(self.body), read_manifest)
         name = manifest["metadata"]["name"]
@@ -54,6 +60,7 @@ class KindHandler(DataHandler):
 
     @signed_in
     async def get(self, name: str) -> None:
+        """Send the update model of a kind."""
         self.named(name=name)
         await self.permit("get", WORKSPACE_KINDS, name=name)
         model = await (await self.services.ready()).kinds.get(name)
@@ -61,11 +68,13 @@ class KindHandler(DataHandler):
             self.answer(model)
 
     async def before_body(self, name: str) -> None:  # type: ignore[override]
+        """Authorize an update."""
         self.named(name=name)
         await self.permit("update", WORKSPACE_KINDS, name=name)
 
     @signed_in
     async def put(self, name: str) -> None:
+        """Replace a kind."""
         model = await self.data(models.KindWrite)
         services = await self.services.ready()
         self._send(
@@ -74,6 +83,7 @@ class KindHandler(DataHandler):
 
     @signed_in
     async def patch(self, name: str) -> None:
+        """Patch a kind."""
         patch = await patch_of(self)
         services = await self.services.ready()
         self._send(
@@ -82,6 +92,7 @@ class KindHandler(DataHandler):
 
     @signed_in
     async def delete(self, name: str) -> None:
+        """Delete a kind."""
         self.named(name=name)
         await self.permit("delete", WORKSPACE_KINDS, name=name)
         await (await self.services.ready()).kinds.delete(name, self.expected)
@@ -96,6 +107,7 @@ class ValuesHandler(DataHandler):
     """POST workspacekinds/{name}/podtemplate/options/listvalues."""
 
     async def before_body(self, name: str) -> None:  # type: ignore[override]
+        """Authorize a long body."""
         self.named(name=name)
         await self.permit_long_body(
             "get", WORKSPACE_KINDS, name=name
@@ -103,6 +115,7 @@ class ValuesHandler(DataHandler):
 
     @signed_in
     async def post(self, name: str) -> None:
+        """List the options that remain after the filter rules."""
         model = await self.data(models.ListValues)
         if model.context.namespace:
             await self.permit("create", WORKSPACES, model.context.namespace.name)
@@ -123,7 +136,7 @@ class _PictureHandler(DataHandler):
         if self.compatible:
             self.clear_header("Content-Security-Policy")
         else:
-            # An SVG can carry scripts: shown as a picture it cannot run them, opened as a page it must not.
+            # An SVG can have scripts, which must not run if it is opened as a page.
             self.set_header(
                 "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox"
             )
@@ -139,6 +152,7 @@ class IconHandler(_PictureHandler):
 
     @signed_in
     async def get(self, name: str) -> None:
+        """Send the icon."""
         await self.send_picture(name, "icon")
 
 
@@ -147,4 +161,5 @@ class LogoHandler(_PictureHandler):
 
     @signed_in
     async def get(self, name: str) -> None:
+        """Send the logo."""
         await self.send_picture(name, "logo")

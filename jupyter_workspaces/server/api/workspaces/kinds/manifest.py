@@ -1,4 +1,4 @@
-"""The manifest of a new kind: YAML, read strictly (contract operation 15)."""
+"""The YAML manifest of a new kind, read strictly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Object = dict[str, Any]
 
 
 def read_manifest(text: bytes) -> Object:
-    """The first document as an object to create. Raises `Problem` 400 for what is no kind, 413, 422 for what a kind does not have."""
+    """Return the first document as an object to create.
+
+    Raises `Problem` 400 if it is no kind, 413, and 422 for unknown fields.
+    """
     document, repeated = _document(text)
     metadata = document.get("metadata") if document.get("metadata") is not None else {}
     if not isinstance(metadata, dict) or not all(
@@ -32,9 +35,8 @@ def read_manifest(text: bytes) -> Object:
     named = [document[key] for key in ("apiVersion", "kind") if document.get(key)]
     if len(named) == 2 and named != [WORKSPACE_KINDS.api_version, WORKSPACE_KINDS.kind]:
         wanted = f"{WORKSPACE_KINDS.kind} of {WORKSPACE_KINDS.api_version}"
-        raise problems.bad_request(
-            f"The manifest must be a {wanted}, not a {document['kind']} of {document['apiVersion']}."
-        )
+        given = f"{document['kind']} of {document['apiVersion']}"
+        raise problems.bad_request(f"The manifest must be a {wanted}, not a {given}.")
     reading = Reading()
     read: Object = reading.read(kind_schema(), document)
     if not isinstance(metadata.get("name") or "", str):
@@ -67,7 +69,7 @@ def _missing(document: Object, metadata: Object) -> list[Cause]:
 
 
 def _document(text: bytes) -> tuple[Object, list[str]]:
-    """The first document, and keys that stand twice in it. Raises `Problem` 400, 413."""
+    """Return the first document, and the keys that it has twice. Raises `Problem` 400, 413."""
     try:
         found = next(yaml_text.read(text, yaml_text.BODY), yaml_text.Document(None))
     except TooLarge as error:

@@ -1,4 +1,4 @@
-"""What goes over the wire (contract §1.5 operations 13 to 17)."""
+"""Models of workspace kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .typed import Reading, part
 
 
 class KindUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """The update model: what a single GET answers, what PUT takes, what PATCH changes. Parts of the CRD as they are."""
+    """The update model of GET, PUT and PATCH, with parts of the CRD as they are."""
 
     revision: str = ""
     spawner: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -23,11 +23,15 @@ class KindUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     activity_rules: list[dict[str, Any]] | UnsetType = UNSET
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         return list(checks.present("data.revision", self.revision))
 
 
 class KindWrite(KindUpdate, rename="camel", forbid_unknown_fields=True):
-    """The update model as a body: its parts are read by the CRD's schema, in any case. Unknown fields and wrong types are a `ValueError`."""
+    """The update model as a request body, read by the schema of the CRD in any case.
+
+    Raises `ValueError` for unknown fields and wrong types.
+    """
 
     def __post_init__(self) -> None:
         reading = Reading(any_case=True)
@@ -44,15 +48,19 @@ class KindWrite(KindUpdate, rename="camel", forbid_unknown_fields=True):
 
 
 class NamespaceRef(msgspec.Struct, forbid_unknown_fields=True):
+    """A namespace by name."""
+
     name: str = ""
 
 
 class OptionRef(msgspec.Struct, forbid_unknown_fields=True):
+    """An option by id."""
+
     id: str = ""
 
 
 class ValuesContext(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """For whom, and with which options chosen, the values are wanted."""
+    """Context of a listvalues request: the namespace, and the options that are already chosen."""
 
     namespace: NamespaceRef | UnsetType = UNSET
     pod_config: OptionRef | UnsetType = UNSET
@@ -65,6 +73,7 @@ class ListValues(msgspec.Struct, forbid_unknown_fields=True):
     context: ValuesContext = msgspec.field(default_factory=ValuesContext)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the body."""
         context = self.context
         found: list[Cause] = []
         if context.namespace is not UNSET:
@@ -77,21 +86,29 @@ class ListValues(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class KindCreated(msgspec.Struct, rename="camel"):
+    """Response to a created kind."""
+
     name: str
     spawner: dict[str, Any]
     pod_template: dict[str, Any]
 
 
 class Count(msgspec.Struct, rename="camel"):
+    """Number of workspaces."""
+
     workspaces_count: int
 
 
 class Restrictions(msgspec.Struct, rename="camel"):
+    """Restrictions of an option."""
+
     deny: bool = False
     deny_message: dict[str, str] | UnsetType = UNSET
 
 
 class Option(msgspec.Struct, rename="camel"):
+    """An option of a kind."""
+
     id: str
     display_name: str
     description: str
@@ -103,16 +120,22 @@ class Option(msgspec.Struct, rename="camel"):
 
 
 class OptionList(msgspec.Struct):
+    """Options of one dimension, and the default."""
+
     default: str
     values: list[Option] | UnsetType = UNSET
 
 
 class KindOptions(msgspec.Struct, rename="camel"):
+    """Options of a kind."""
+
     image_config: OptionList
     pod_config: OptionList
 
 
 class KindTemplate(msgspec.Struct, rename="camel"):
+    """The pod template of a kind."""
+
     pod_metadata: dict[str, dict[str, str]]
     volume_mounts: dict[str, str]
     options: KindOptions
@@ -120,6 +143,8 @@ class KindTemplate(msgspec.Struct, rename="camel"):
 
 
 class KindListItem(msgspec.Struct, rename="camel"):
+    """A kind in lists and events."""
+
     name: str
     display_name: str
     description: str

@@ -1,4 +1,4 @@
-"""What can be done with workspace kinds. Knows the cluster, not HTTP."""
+"""Reads and writes workspace kinds."""
 
 from __future__ import annotations
 
@@ -60,13 +60,16 @@ class Kinds:
         return found
 
     async def get(self, name: str) -> models.KindUpdate:
-        """Raises `Problem` 404."""
+        """Return the update model of a kind. Raises `Problem` 404."""
         kind = await self._find(name)
         with reading(kind):
             return views.update_model(kind)
 
     async def values(self, name: str, context: models.ValuesContext) -> models.KindOptions:
-        """Images and sizes as the kind's filter rules leave them. Raises `Problem` 404, 422 for options that the kind does not have."""
+        """Return the options that remain after the kind's filter rules.
+
+        Raises `Problem` 404, and 422 for options that the kind does not have.
+        """
         kind = await self._find(name)
         chosen = filtering.Context(
             namespace=self._cache.namespaces.get(context.namespace.name)
@@ -81,7 +84,7 @@ class Kinds:
             return views.options(kind, filtering.effects(kind, chosen))
 
     async def create(self, user: str | None, manifest: Object) -> models.KindCreated:
-        """From a manifest that `read_manifest` gave. Raises `Problem` 409, 422."""
+        """Create a kind from a manifest of `read_manifest`. Raises `Problem` 409, 422."""
         metadata = manifest["metadata"]
         metadata["annotations"] = (metadata.get("annotations") or {}) | audit.created(user)
         query = {"fieldValidation": "Strict"}
@@ -99,9 +102,13 @@ class Kinds:
     async def update(
         self, user: str | None, name: str, model: models.KindUpdate, expected: str | None = None
     ) -> models.KindUpdate:
-        """`expected` is a second revision that must hold. Raises `Problem` 404, 409 for a stale revision, 422."""
+        """Replace a kind; it must also have the revision `expected`, if given.
+
+        Raises `Problem` 404, 409 for a stale revision, and 422.
+        """
 
         def change(kind: Object) -> Object:
+            """Return the changed kind."""
             if {model.revision, expected or model.revision} != {views.revision(kind)}:
                 raise StaleRevision()
             return _with(kind, model)
@@ -111,9 +118,13 @@ class Kinds:
     async def patch(
         self, user: str | None, name: str, patch: Any, expected: str | None = None
     ) -> models.KindUpdate:
-        """Change the update model: a mapping is a merge patch, a list a JSON patch. Raises `Problem` 400, 404, 409, 422."""
+        """Patch the update model: a mapping is a merge patch, a list a JSON patch.
+
+        Raises `Problem` 400, 404, 409, 422.
+        """
 
         def change(kind: Object) -> Object:
+            """Return the changed kind."""
             with reading(kind):
                 present = msgspec.to_builtins(views.update_model(kind))
             model = converted(patched(present, patch), models.KindWrite)
@@ -124,7 +135,10 @@ class Kinds:
         return views.update_model(await self._write(user, name, change))
 
     async def delete(self, name: str, expected: str | None = None) -> None:
-        """Raises `Problem` 404, 409 while a workspace is of this kind or for a stale `expected`."""
+        """Delete a kind.
+
+        Raises `Problem` 404, and 409 if a workspace uses it or the revision is not `expected`.
+        """
         version = None
         try:
             if expected is not None:
@@ -138,7 +152,11 @@ class Kinds:
         self._cache.kinds.deleted(gone, name)
 
     async def picture(self, name: str, which: Literal["icon", "logo"]) -> bytes:
-        """The bytes of an SVG. Raises `Problem` 404 when the kind is not there or has a URL, 500 when its ConfigMap is wrong."""
+        """Return the bytes of an SVG.
+
+        Raises `Problem` 404 if the kind does not exist or has a URL, and 500 if its ConfigMap is
+        invalid.
+        """
         kind = await self._find(name)
         with reading(kind):
             reference = kind["spec"]["spawner"][which].get("configMap")
@@ -152,7 +170,10 @@ class Kinds:
             return base64.b64decode((found.get("binaryData") or {})[key], validate=True)
         except (KeyError, binascii.Error) as error:
             where = f"{reference['namespace']}/{reference['name']}"
-            text = f"The ConfigMap {where} of the {which} has no usable key {key}; ask who manages the kind."
+            text = (
+                f"The ConfigMap {where} of the {which} has no usable key {key}. "
+                "Ask your administrator to fix the workspace kind."
+            )
             raise problems.Problem(HTTPStatus.INTERNAL_SERVER_ERROR, text) from error
 
     async def _find(self, name: str) -> Object:
@@ -196,7 +217,7 @@ class Kinds:
 
 
 def _with(kind: Object, model: models.KindUpdate) -> Object:
-    """The kind with what an update replaces; `filterRules` stay."""
+    """Return the kind with the parts of an update. `filterRules` stay."""
     spec = {**kind["spec"], "spawner": model.spawner, "podTemplate": model.pod_template}
     spec.pop("activityRules", None)
     if model.activity_rules is not UNSET and model.activity_rules:

@@ -1,7 +1,7 @@
-"""A kind's spec read and written as the original's typed structures do it, by the schema of the CRD. Pure.
+"""Reads and writes a kind's spec like the Go types of the original, by the schema of the CRD.
 
-Reading names unknown fields and wrong types; writing fills what Go always writes: a required field that is absent becomes its zero value,
-so that the cluster then says of it what it says of an empty text.
+Reading reports unknown fields and wrong types. Writing adds what Go always writes: a missing
+required field gets its zero value, so that the cluster reports the same errors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ALWAYS = ("divisor",)
 
 @cache
 def kind_schema() -> Schema:
-    """The schema of a whole WorkspaceKind."""
+    """Return the schema of a WorkspaceKind."""
     for manifest in bundled.crds():
         if manifest["spec"]["names"]["kind"] == WORKSPACE_KINDS.kind:
             found: Schema = manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -43,7 +43,7 @@ def kind_schema() -> Schema:
 
 
 def part(*names: str) -> Schema:
-    """The schema of a field, by the names on the way to it."""
+    """Return the schema of a field at a path."""
     schema = kind_schema()
     for name in names:
         schema = schema["properties"][name]
@@ -52,14 +52,14 @@ def part(*names: str) -> Schema:
 
 @dataclass
 class Reading:
-    """What is wrong with what was read: fields that there are not, and values of a wrong type, each as a sentence."""
+    """Reads values and collects errors: unknown fields, and values of a wrong type."""
 
     any_case: bool = False
     unknown: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def read(self, schema: Schema, value: Any, path: str = "") -> Any:
-        """The value with the schema's names and without nulls."""
+        """Return a value with the schema's names and without nulls."""
         kind = schema.get("type", "")
         if value is not None and schema.get("x-kubernetes-int-or-string"):
             self._int_or_string(schema, value, path)
@@ -120,7 +120,7 @@ class Reading:
 
 
 def written(schema: Schema, value: Any) -> Any:
-    """The value with its required fields present and its quantities in their canonical form."""
+    """Return a value with its required fields, and with canonical quantities."""
     if isinstance(value, list):
         return [written(schema.get("items") or {}, child) for child in value]
     if _is_quantity(schema):
@@ -145,7 +145,7 @@ def written(schema: Schema, value: Any) -> Any:
 
 
 def _zero(schema: Schema) -> Any:
-    """What Go writes for a field that nobody set; None where it writes null, which the cluster drops."""
+    """Return what Go writes for an unset field; None for null, which the cluster drops."""
     if schema.get("x-kubernetes-int-or-string"):
         return "0" if _is_quantity(schema) else 0
     if schema.get("type") == "object":
@@ -154,7 +154,7 @@ def _zero(schema: Schema) -> Any:
 
 
 def _is_quantity(schema: Schema) -> bool:
-    """Whether a schema is a quantity. Of the int-or-string types, only quantities have a pattern."""
+    """Return whether a schema is a quantity: the only int-or-string type with a pattern."""
     return bool(schema.get("x-kubernetes-int-or-string")) and "pattern" in schema
 
 

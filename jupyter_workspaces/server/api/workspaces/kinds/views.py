@@ -1,4 +1,4 @@
-"""Workspace kinds of the cluster to what goes over the wire, and back."""
+"""Converts workspace kinds to models and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ERRORS = {
 
 
 def asset(kind: Object | None, name: str, prefix: str) -> ImageRef:
-    """Where a kind's icon or logo is: its own URL, or below the API's `prefix` when it is ours to serve."""
+    """Return the URL of a kind's icon or logo: its own, or one below the API's `prefix`."""
     if kind is None:
         return ImageRef(f"__UNKNOWN_{name.upper()}_URL__")
     reference = kind["spec"]["spawner"][name]
@@ -42,6 +42,7 @@ def asset(kind: Object | None, name: str, prefix: str) -> ImageRef:
 
 
 def revision(kind: Object) -> str:
+    """Return the revision of a kind."""
     metadata = kind["metadata"]
     return hashlib.sha256(
         f"{metadata['uid']}:{metadata['name']}:{metadata.get('generation', 0)}".encode()
@@ -49,6 +50,7 @@ def revision(kind: Object) -> str:
 
 
 def update_model(kind: Object) -> models.KindUpdate:
+    """Return the update model of a kind."""
     spec = kind["spec"]
     return models.KindUpdate(
         revision(kind), spec["spawner"], spec["podTemplate"], spec.get("activityRules") or UNSET
@@ -56,12 +58,14 @@ def update_model(kind: Object) -> models.KindUpdate:
 
 
 def created_model(kind: Object) -> models.KindCreated:
+    """Return the response to a created kind."""
     return models.KindCreated(
         kind["metadata"]["name"], kind["spec"]["spawner"], kind["spec"]["podTemplate"]
     )
 
 
 def list_item(kind: Object, prefix: str) -> models.KindListItem:
+    """Return the list item of a kind."""
     spawner, template = kind["spec"]["spawner"], kind["spec"]["podTemplate"]
     metadata, status = template.get("podMetadata") or {}, kind.get("status") or {}
     return models.KindListItem(
@@ -113,7 +117,7 @@ def unreadable_item(kind: Object) -> models.KindListItem:
 def options(
     kind: Object, effects: Mapping[tuple[str, str], Effect] | None = None
 ) -> models.KindOptions:
-    """Images and sizes; with `effects` only those in it, by dimension and id, as their filter rules show them."""
+    """Return images and sizes; with `effects`, only those that it has, as the rules show them."""
     return models.KindOptions(
         _options(kind, "imageConfig", effects), _options(kind, "podConfig", effects)
     )
@@ -147,7 +151,7 @@ def _options(
 
 
 def _rule(rule: Object) -> dict[str, Any]:
-    """Lists leave out what is zero."""
+    """Return a rule without zero values in lists."""
     return {
         **rule,
         "config": {
@@ -159,7 +163,7 @@ def _rule(rule: Object) -> dict[str, Any]:
 
 
 def _probe(probe: Object | None) -> Any:
-    """Without the script, for its size."""
+    """Return a probe without its script, which is long."""
     if probe is None:
         return UNSET
     shown: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""HTTP for what runs for a workspace: decode, ask the service, encode."""
+"""Handlers for the pod of a workspace."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ PLAIN = "text/plain"
 
 
 class _WorkspacePart(DataHandler):
-    """What may be seen of a workspace by whoever may see it."""
+    """Handler for users who may get the workspace."""
 
     async def pods(self, namespace: str, name: str) -> Pods:
+        """Authorize the request, and return the service."""
         await self.permit("get", WORKSPACES, namespace, name)
         return (await self.services.ready()).pods
 
@@ -35,6 +36,7 @@ class DetailsHandler(_WorkspacePart):
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """Send details of the pod."""
         self.named(namespace=namespace, name=name)
         self.answer(await (await self.pods(namespace, name)).details(namespace, name))
 
@@ -44,6 +46,7 @@ class ResourcesHandler(_WorkspacePart):
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """Send requests, limits and usage."""
         self.named(namespace=namespace, name=name)
         self.answer(await (await self.pods(namespace, name)).resources(namespace, name))
 
@@ -53,6 +56,7 @@ class EventsHandler(_WorkspacePart):
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """List events."""
         self.named(namespace=namespace, name=name)
         self.answer(await (await self.pods(namespace, name)).events(namespace, name))
 
@@ -62,17 +66,22 @@ class ProgressHandler(_WorkspacePart):
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """Send the steps of the start."""
         self.named(namespace=namespace, name=name)
         self.answer(await (await self.pods(namespace, name)).progress(namespace, name))
 
 
 class LogHandler(_WorkspacePart):
-    """GET workspaces/{namespace}/{name}/podtemplate/logs/batch; with `follow=true` it goes on as long as the client listens."""
+    """GET workspaces/{namespace}/{name}/podtemplate/logs/batch.
+
+    With `follow=true`, the response continues until the client disconnects.
+    """
 
     follows = False
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """Send the log."""
         self.named(namespace=namespace, name=name)
         asked = self.parameters(
             {
@@ -105,7 +114,7 @@ class LogHandler(_WorkspacePart):
 
 
 class LogStreamHandler(LogHandler):
-    """GET workspaces/{namespace}/{name}/podtemplate/logs/stream: the log as it is written."""
+    """GET workspaces/{namespace}/{name}/podtemplate/logs/stream: follows the log."""
 
     follows = True
 

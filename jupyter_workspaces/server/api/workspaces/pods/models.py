@@ -1,4 +1,4 @@
-"""What goes over the wire: details (contract operation 11), events and the steps of a start (ours)."""
+"""Models of details, events, resources and the steps of a start."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from msgspec import UNSET, UnsetType
 
 
 class HomeVolume(msgspec.Struct, rename="camel"):
+    """The home volume."""
+
     pvc_name: str
     mount_path: str
     read_only: bool = False
 
 
 class MountedSecret(msgspec.Struct, rename="camel"):
+    """A mounted Secret."""
+
     secret_name: str
     mount_path: str
     default_mode: int | UnsetType = UNSET
 
 
 class MountedVolumes(msgspec.Struct):
+    """Mounted volumes."""
+
     home: HomeVolume | None
     data: list[HomeVolume] | UnsetType = UNSET
     secrets: list[MountedSecret] | UnsetType = UNSET
 
 
 class Pod(msgspec.Struct, rename="camel"):
+    """The pod of a workspace."""
+
     name: str
     node_name: str
     containers: list[dict[str, str]] | UnsetType = UNSET
@@ -34,32 +42,36 @@ class Pod(msgspec.Struct, rename="camel"):
 
 
 class Details(msgspec.Struct, rename="camel"):
+    """Details of a workspace's pod."""
+
     pod_metadata: dict[str, dict[str, str]]
     volumes: MountedVolumes
     pod: Pod | UnsetType = UNSET
 
 
 class Measured(msgspec.Struct):
-    """As metrics.k8s.io tells it: `usage` by resource, as quantities."""
+    """Usage by resource, as quantities (metrics.k8s.io)."""
 
     timestamp: str
     usage: dict[str, str]
 
 
 class ContainerResources(msgspec.Struct, rename="camel"):
+    """Requests, limits and usage of a container."""
+
     resources: dict[str, Any]
     metrics_from_metrics_server: Measured | UnsetType = UNSET
 
 
 class Resources(msgspec.Struct):
-    """Either the containers by name, or why there are none to tell of."""
+    """Containers by name, or the reason why there are none."""
 
     containers: dict[str, ContainerResources] | UnsetType = UNSET
     error: str | UnsetType = UNSET
 
 
 class Event(msgspec.Struct):
-    """`time` in ms, `object` as `Pod/name`."""
+    """An event. `time` in ms since 1970, `object` as `Pod/name`."""
 
     time: int
     type: str
@@ -70,7 +82,11 @@ class Event(msgspec.Struct):
 
 
 class Step(msgspec.Struct, rename="camel"):
-    """One step of a start. `state` is done, current, waiting or failed; `started_at` in ms, 0 when it has not begun; `seconds` null as long as it lasts."""
+    """One step of a start.
+
+    `state` is done, current, waiting or failed. `started_at` is in ms since 1970, 0 before the
+    step; `seconds` is null until the step ends.
+    """
 
     id: str
     name: str
@@ -88,6 +104,8 @@ class Stopping(msgspec.Struct, rename="camel"):
 
 
 class Progress(msgspec.Struct, rename="camel"):
+    """The steps of a start."""
+
     steps: list[Step]
     state: str
     state_message: str

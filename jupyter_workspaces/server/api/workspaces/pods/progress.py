@@ -1,4 +1,4 @@
-"""The start of a workspace as named steps, each with its time and, while it lasts, its reason. Pure."""
+"""The start of a workspace as named steps, each with its duration or its reason."""
 
 from __future__ import annotations
 
@@ -47,9 +47,17 @@ def progress(
     events: Iterable[Object],
     now: int,
 ) -> Progress:
-    """`claims` are those that the workspace names, empty ones for those that do not exist; `events` those of its pod; `now` in ms.
+    """Return the steps of a start.
 
-    The step that is under way is the first that is not done; one that needs attention is the step that fails.
+    The current step is the first that is not done; if the workspace needs attention, it is the
+    step that fails.
+
+    Args:
+        workspace: The workspace.
+        pod: Its pod, if there is one.
+        claims: Claims of the workspace, empty for those that do not exist.
+        events: Events of the pod.
+        now: Current time in ms since 1970.
     """
     status = workspace.get("status") or {}
     state, message = status.get("state", ""), status.get("stateMessage", "")
@@ -93,7 +101,7 @@ def _stopping(pod: Object | None) -> Stopping | UnsetType:
 
 
 def _failing(pod: Object | None, events: Iterable[Object]) -> str | None:
-    """The step that a workspace which needs attention fails at; None where it is the first that is not done."""
+    """Return the step at which a workspace fails; None if it is the first that is not done."""
     status = (pod or {}).get("status") or {}
     scheduled: Object = next(
         (one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), {}
@@ -123,7 +131,7 @@ def _waiting(status: Object) -> Object:
 
 
 def _begin(workspace: Object, pod: Object | None) -> int:
-    """When this start was asked for: its pod is made right after, whether the workspace is new or resumed."""
+    """Return when the start began: its pod is created right after."""
     created = milliseconds(workspace["metadata"].get("creationTimestamp"))
     if pod is None:
         return created
@@ -133,7 +141,7 @@ def _begin(workspace: Object, pod: Object | None) -> int:
 def _ends(
     workspace: Object, pod: Object | None, claims: Iterable[Object], events: Iterable[Object]
 ) -> dict[str, int | None]:
-    """When each step was over, in ms; None while it is not."""
+    """Return when each step ended, in ms since 1970; None for one that has not."""
     ends: dict[str, int | None] = dict.fromkeys((step for step, _ in STEPS), None)
     if pod is None:
         return ends

@@ -1,4 +1,4 @@
-"""What can be asked about what runs for a workspace. Knows the cluster, not HTTP."""
+"""Reads the pods of workspaces."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LIMIT_BYTES = 100 * 2**20
 
 @dataclass(frozen=True)
 class LogQuery:
-    """What of a log is wanted; `since` is an RFC 3339 time."""
+    """Which part of a log to read. `since` is an RFC 3339 time."""
 
     container: str = CONTAINER
     tail_lines: int = DEFAULT_LINES
@@ -52,13 +52,13 @@ class Pods:
         self._cache, self._workspaces = cache, workspaces
 
     async def details(self, namespace: str, name: str) -> models.Details:
-        """Raises `Problem` 404."""
+        """Return details of the pod. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
         with reading(workspace):
             return views.details(workspace, self._cache.kind_of(workspace))
 
     async def events(self, namespace: str, name: str) -> list[models.Event]:
-        """Of the workspace and of everything that it owns, newest last. Raises `Problem` 404."""
+        """Return events of the workspace and of its objects, newest last. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
         shown = (
             readable(event, partial(views.event, event)) for event in await self._events(workspace)
@@ -66,7 +66,7 @@ class Pods:
         return sorted((event for event in shown if event is not None), key=lambda event: event.time)
 
     async def progress(self, namespace: str, name: str) -> models.Progress:
-        """Raises `Problem` 404."""
+        """Return the steps of the start. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
         with reading(workspace):
@@ -79,7 +79,7 @@ class Pods:
             return progress(workspace, pod, claims, told, int(time.time() * 1000))
 
     async def resources(self, namespace: str, name: str) -> models.Resources:
-        """What its containers ask for and use now, as far as the cluster measures it. Raises `Problem` 404."""
+        """Return requests, limits and usage of the containers. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
         with reading(workspace):
@@ -101,7 +101,7 @@ class Pods:
         return views.resources(pod, measured)
 
     async def _measures(self) -> bool:
-        """Whether the cluster has the metrics API."""
+        """Return whether the cluster has the metrics API."""
         try:
             await self._cache.cluster.raw("GET", METRICS)
         except ClusterError:
@@ -112,7 +112,7 @@ class Pods:
     async def log(
         self, namespace: str, name: str, query: LogQuery
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """The log as it comes. Raises `Problem` 404, 400 when there is no such log."""
+        """Open the log as a stream. Raises `Problem` 404, and 400 if there is no such log."""
         workspace = await self._workspaces.find(namespace, name)
         with reading(workspace):
             recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
@@ -125,8 +125,9 @@ class Pods:
         if not pod:
             raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
         if query.container not in known:
+            containers = ", ".join(known) or "none yet"
             raise problems.bad_request(
-                f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}."
+                f"{name} has no container {query.container}; it has {containers}."
             )
         await self._started(workspace, pod, query)
         asked = {
@@ -151,7 +152,7 @@ class Pods:
             raise problems.from_cluster(error, "log", name) from error
 
     async def _started(self, workspace: Object, pod: str, query: LogQuery) -> None:
-        """Raises `Problem` 400 for a container that has no log yet: some clusters answer with an empty one."""
+        """Raise `Problem` 400 if the container has no log yet: some clusters send an empty one."""
         try:
             found = await self._cache.cluster.get(PODS, pod, workspace["metadata"]["namespace"])
         except NotFound:

@@ -1,4 +1,4 @@
-"""Pods and events of the cluster to what goes over the wire."""
+"""Converts pods and events to models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Object = Mapping[str, Any]
 
 
 def details(workspace: Object, kind: Object | None) -> models.Details:
-    """The pod is absent as long as none was recorded; the home's path comes from the kind."""
+    """Return details. The pod is missing until the controller records one."""
     template = workspace["spec"]["podTemplate"]
     metadata, volumes = template.get("podMetadata") or {}, template["volumes"]
     home = None
@@ -55,7 +55,7 @@ def details(workspace: Object, kind: Object | None) -> models.Details:
 
 
 def resources(pod: Object, measured: Object) -> models.Resources:
-    """`measured` is a PodMetrics of metrics.k8s.io, empty for none."""
+    """Return resources. `measured` is a PodMetrics of metrics.k8s.io; empty for none."""
     usage = {
         container["name"]: container.get("usage") or {}
         for container in measured.get("containers") or ()
@@ -73,6 +73,7 @@ def resources(pod: Object, measured: Object) -> models.Resources:
 
 
 def event(obj: Object) -> models.Event:
+    """Return the model of an event."""
     involved = mapping(obj.get("involvedObject"))
     time = (
         obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"].get("creationTimestamp")

@@ -1,4 +1,4 @@
-"""HTTP for secrets: decode, ask the service, encode."""
+"""Handlers for Secrets."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ class SecretsHandler(DataHandler):
 
     @signed_in
     async def get(self, namespace: str) -> None:
+        """List Secrets."""
         self.named(namespace=namespace)
         chosen = self.selection()
         await self.permit("list", SECRETS, namespace)
         self.answer_list(await (await self.services.ready()).secrets.list(namespace), chosen)
 
     async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        """Authorize a long body."""
         self.named(namespace=namespace)
         await self.permit_long_body("create", SECRETS, namespace)
 
     @signed_in
     async def post(self, namespace: str) -> None:
+        """Create a Secret."""
         model = await self.data(models.SecretCreate)
         await self.permit("create", SECRETS, namespace, model.name)
         services = await self.services.ready()
@@ -45,6 +48,7 @@ class SecretHandler(DataHandler):
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """Send the update model of a Secret."""
         self.named(namespace=namespace, name=name)
         await self.permit("get", SECRETS, namespace, name)
         model, revision = await (await self.services.ready()).secrets.get(namespace, name)
@@ -52,11 +56,13 @@ class SecretHandler(DataHandler):
             self.answer(model)
 
     async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
+        """Authorize an update."""
         self.named(namespace=namespace, name=name)
         await self.permit("update", SECRETS, namespace, name)
 
     @signed_in
     async def put(self, namespace: str, name: str) -> None:
+        """Replace a Secret."""
         model = await self.data(models.SecretUpdate)
         services = await self.services.ready()
         changed, revision = await services.secrets.update(
@@ -67,6 +73,7 @@ class SecretHandler(DataHandler):
 
     @signed_in
     async def delete(self, namespace: str, name: str) -> None:
+        """Delete a Secret."""
         self.named(namespace=namespace, name=name)
         await self.permit("delete", SECRETS, namespace, name)
         await (await self.services.ready()).secrets.delete(namespace, name, self.expected)

@@ -1,4 +1,4 @@
-"""What goes over the wire (contract §1.5 operations 25 to 29)."""
+"""Models of Secrets."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 
 class Value(msgspec.Struct, forbid_unknown_fields=True):
-    """One key's value. Without `base64` a stored one stays as it is; answers never have it."""
+    """Value of a key. Without `base64` a stored value stays; responses never have it."""
 
     base64: str | UnsetType = UNSET
 
 
 class SecretUpdate(msgspec.Struct, forbid_unknown_fields=True):
-    """What a single GET answers and what PUT takes."""
+    """The update model of GET and PUT."""
 
     type: str = ""
     immutable: bool = False
     contents: dict[str, Value] = msgspec.field(default_factory=dict)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         return list(_contents(self.contents))
 
 
 class SecretCreate(msgspec.Struct, forbid_unknown_fields=True):
-    """Body and answer of a create."""
+    """Request and response of a create."""
 
     name: str = ""
     type: str = ""
@@ -44,11 +45,12 @@ class SecretCreate(msgspec.Struct, forbid_unknown_fields=True):
     contents: dict[str, Value] = msgspec.field(default_factory=dict)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         return [*checks.name("data.name", self.name), *_contents(self.contents)]
 
 
 class Mount(msgspec.Struct):
-    """Who mounts it."""
+    """A workspace that mounts the Secret."""
 
     group: str
     kind: str
@@ -56,6 +58,8 @@ class Mount(msgspec.Struct):
 
 
 class SecretListItem(msgspec.Struct, rename="camel"):
+    """A Secret in lists."""
+
     name: str
     can_update: bool
     can_mount: bool
@@ -69,7 +73,8 @@ def _contents(contents: dict[str, Value]) -> Iterator[Cause]:
             yield invalid(
                 "data.contents",
                 key,
-                f"a key has at most {KEY_LENGTH} letters, digits, '-', '_' or '.', and no two dots in front",
+                f"a key has at most {KEY_LENGTH} letters, digits, '-', '_' or '.', and no two dots "
+                "in front",
             )
         if value.base64 is UNSET:
             continue

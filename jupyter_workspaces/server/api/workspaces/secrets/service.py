@@ -1,4 +1,4 @@
-"""What can be done with secrets. Knows the cluster, not HTTP. Secrets are read when asked for and never kept."""
+"""Reads and writes Secrets. Nothing of a Secret is cached."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Secrets:
         self._cache = cache
 
     async def list(self, namespace: str) -> list[models.SecretListItem]:
-        """By name, each with the workspaces that mount it."""
+        """Return Secrets by name, each with the workspaces that mount it."""
         found = await self._cache.cluster.list(SECRETS, namespace)
         workspaces = sorted(
             (
@@ -55,14 +55,14 @@ class Secrets:
         return shown
 
     async def get(self, namespace: str, name: str) -> tuple[models.SecretUpdate, str]:
-        """And its revision. Raises `Problem` 404."""
+        """Return the update model and its revision. Raises `Problem` 404."""
         held = await self._held(namespace, name)
         return views.update_model(held), views.revision(held)
 
     async def create(
         self, user: str | None, namespace: str, model: models.SecretCreate
     ) -> models.SecretCreate:
-        """A key without a value is dropped. Raises `Problem` 409 when the name is taken, 422 for what the cluster has against it."""
+        """Create a Secret. Keys without a value are dropped. Raises `Problem` 409, 422."""
         body: Object = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -97,10 +97,10 @@ class Secrets:
         model: models.SecretUpdate,
         expected: str | None = None,
     ) -> tuple[models.SecretUpdate, str]:
-        """Keys with a value are set, those without stay, all others go. The answer is with its new revision.
+        """Set the keys that have a value, keep those without, and delete all others.
 
-        A write in between is taken up, as if it had come before; with `expected` it is a conflict.
-        Raises `Problem` 404, 403 without the label can-update, 409, 422.
+        Returns the model with its new revision. A concurrent write is merged; with `expected` it is
+        a conflict. Raises `Problem` 404, 403 without the label can-update, 409, 422.
         """
         for attempt in range(WRITE_ATTEMPTS):
             held = await self._changeable(namespace, name, expected)
@@ -134,7 +134,11 @@ class Secrets:
         raise AssertionError("unreachable")
 
     async def delete(self, namespace: str, name: str, expected: str | None = None) -> None:
-        """Also one that is mounted. Raises `Problem` 404, 403 without the label can-update, 409 when it is not the `expected` revision."""
+        """Delete a Secret, even if it is mounted.
+
+        Raises `Problem` 404, 403 without the label can-update, and 409 if the revision is not
+        `expected`.
+        """
         held = await self._changeable(namespace, name, expected)
         version = None if expected is None else held["metadata"]["resourceVersion"]
         try:
@@ -152,7 +156,8 @@ class Secrets:
         held = await self._held(namespace, name)
         if (held["metadata"].get("labels") or {}).get(metadata_keys.CAN_UPDATE) != "true":
             raise problems.forbidden(
-                f"The secret {name} may not be changed here: it lacks the label {metadata_keys.CAN_UPDATE}=true."
+                f"The secret {name} may not be changed here: it lacks the label "
+                f"{metadata_keys.CAN_UPDATE}=true."
             )
         if expected not in (None, views.revision(held)):
             raise StaleRevision()

@@ -1,4 +1,4 @@
-"""Secrets of the cluster to what goes over the wire: everything but their values."""
+"""Converts Secrets to models, without their values."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ Object = Mapping[str, Any]
 
 
 def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretListItem:
+    """Return the list item of a Secret."""
     metadata = secret["metadata"]
     labels = metadata.get("labels") or {}
     mounts = [
@@ -43,11 +44,13 @@ def unreadable_item(secret: Object) -> models.SecretListItem:
 
 
 def update_model(secret: Object) -> models.SecretUpdate:
+    """Return the update model of a Secret."""
     contents = {key: models.Value() for key in sorted(secret.get("data") or {})}
     return models.SecretUpdate(secret.get("type", ""), bool(secret.get("immutable")), contents)
 
 
 def created(secret: Object) -> models.SecretCreate:
+    """Return the response to a created Secret."""
     model = update_model(secret)
     return models.SecretCreate(
         secret["metadata"]["name"], model.type, model.immutable, model.contents
@@ -55,13 +58,13 @@ def created(secret: Object) -> models.SecretCreate:
 
 
 def revision(secret: Object) -> str:
-    """Opaque; changes with every write."""
+    """Return the revision of a Secret, which changes with every write."""
     metadata = secret["metadata"]
     return hashlib.sha256(f"{metadata['uid']}:{metadata['resourceVersion']}".encode()).hexdigest()
 
 
 def secrets_of(workspace: Object) -> set[str]:
-    """Names of the secrets that a workspace mounts."""
+    """Return the names of the Secrets that a workspace mounts."""
     return {
         one["secretName"]
         for one in workspace["spec"]["podTemplate"]["volumes"].get("secrets") or ()

@@ -1,1 +1,1 @@
-"""Claims and storage classes (contract operations 21 to 24)."""
+"""Claims and storage classes."""

@@ -1,4 +1,4 @@
-"""HTTP for claims and storage classes: decode, ask the service, encode."""
+"""Handlers for claims and storage classes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from . import models
 
 
 class StorageClassesHandler(DataHandler):
-    """GET storageclasses; with `namespace` for whoever may make claims there."""
+    """GET storageclasses.
+
+    With `namespace`, users who may create claims in that namespace may list classes.
+    """
 
     @signed_in
     async def get(self) -> None:
+        """List storage classes."""
         namespace, chosen = self.parameter("namespace", dns_label), self.selection()
         if namespace is None:
             await self.permit("list", STORAGE_CLASSES)
@@ -30,17 +34,20 @@ class ClaimsHandler(DataHandler):
 
     @signed_in
     async def get(self, namespace: str) -> None:
+        """List claims."""
         self.named(namespace=namespace)
         chosen = self.selection()
         await self.permit("list", PERSISTENT_VOLUME_CLAIMS, namespace)
         self.answer_list((await self.services.ready()).volumes.claims(namespace), chosen)
 
     async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        """Authorize a long body."""
         self.named(namespace=namespace)
         await self.permit_long_body("create", PERSISTENT_VOLUME_CLAIMS, namespace)
 
     @signed_in
     async def post(self, namespace: str) -> None:
+        """Create a claim."""
         model = await self.data(models.ClaimCreate)
         await self.permit("create", PERSISTENT_VOLUME_CLAIMS, namespace, model.name)
         services = await self.services.ready()
@@ -56,6 +63,7 @@ class ClaimHandler(DataHandler):
 
     @signed_in
     async def delete(self, namespace: str, name: str) -> None:
+        """Delete a claim."""
         self.named(namespace=namespace, name=name)
         await self.permit("delete", PERSISTENT_VOLUME_CLAIMS, namespace, name)
         await (await self.services.ready()).volumes.delete(namespace, name)

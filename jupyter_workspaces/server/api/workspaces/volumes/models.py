@@ -1,4 +1,4 @@
-"""What goes over the wire (contract §1.5 operations 21 to 24)."""
+"""Models of claims and storage classes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from jupyter_workspaces.server.http import checks
 
 
 class StorageClass(msgspec.Struct, rename="camel"):
+    """A storage class."""
+
     name: str
     display_name: str
     description: str
@@ -21,11 +23,13 @@ class StorageClass(msgspec.Struct, rename="camel"):
 
 
 class Requests(msgspec.Struct, forbid_unknown_fields=True):
+    """Requested resources of a claim."""
+
     storage: str = ""
 
 
 class ClaimCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Body and answer of a create."""
+    """Request and response of a create."""
 
     name: str = ""
     access_modes: list[str] = msgspec.field(default_factory=list)
@@ -33,6 +37,7 @@ class ClaimCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     requests: Requests = msgspec.field(default_factory=Requests)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         found = list(checks.name("data.name", self.name))
         if not self.access_modes:
             found.append(required("data.accessModes"))
@@ -45,6 +50,8 @@ class ClaimCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ClaimSpec(msgspec.Struct, rename="camel"):
+    """Spec of a claim."""
+
     requests: dict[str, str]
     access_modes: list[str]
     volume_mode: str
@@ -52,6 +59,8 @@ class ClaimSpec(msgspec.Struct, rename="camel"):
 
 
 class Claim(msgspec.Struct, rename="camel"):
+    """A claim in lists."""
+
     name: str
     can_mount: bool
     can_update: bool

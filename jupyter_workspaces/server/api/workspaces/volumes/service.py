@@ -1,4 +1,4 @@
-"""What can be done with claims and storage classes. Knows the cluster, not HTTP."""
+"""Reads and writes claims, and reads storage classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Volumes:
         self._cache = cache
 
     def storage_classes(self) -> list[models.StorageClass]:
-        """By name."""
+        """Return storage classes by name."""
         shown = (
             readable(one, partial(views.storage_class, one))
             for one in self._cache.storage_classes.items()
@@ -36,7 +36,7 @@ class Volumes:
         return sorted((found for found in shown if found is not None), key=lambda found: found.name)
 
     def claims(self, namespace: str) -> list[models.Claim]:
-        """By name, each with the pods and workspaces that use it."""
+        """Return claims by name, each with the pods and workspaces that use it."""
         cache = self._cache
         claims = [
             claim for claim in cache.claims.items() if claim["metadata"]["namespace"] == namespace
@@ -73,7 +73,11 @@ class Volumes:
     async def create(
         self, user: str | None, namespace: str, model: models.ClaimCreate
     ) -> models.ClaimCreate:
-        """Raises `Problem` 409 when the name is taken, 422 for a class that may not be used and for what the cluster has against it."""
+        """Create a claim.
+
+        Raises `Problem` 409 if the name is in use, and 422 for a storage class that may not be used
+        or an invalid claim.
+        """
         field, name = "storageClassName", model.storage_class_name
         chosen = self._cache.storage_classes.get(name)
         if chosen is None:
@@ -88,7 +92,10 @@ class Volumes:
                     [invalid(field, name, f"there is no such storage class; there is: {known}")]
                 ) from None
         if not views.storage_class(chosen).can_use:
-            text = f"the storage class {name} may not be used: it lacks the label {metadata_keys.CAN_USE}=true; who manages the cluster can set that"
+            text = (
+                f"the storage class {name} may not be used: it lacks the label "
+                f"{metadata_keys.CAN_USE}=true; an administrator can set it"
+            )
             raise problems.invalid([forbidden(field, text)])
         body = {
             "apiVersion": "v1",
@@ -115,14 +122,18 @@ class Volumes:
         return views.created(made)
 
     async def delete(self, namespace: str, name: str) -> None:
-        """A claim in use goes when its last pod has gone. Raises `Problem` 404, 403 without the label can-update."""
+        """Delete a claim. One that is in use is deleted after its last pod.
+
+        Raises `Problem` 404, and 403 without the label can-update.
+        """
         try:
             held = await self._cache.cluster.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
         except NotFound:
             raise problems.not_found(f"There is no claim {name} in {namespace}.") from None
         if (held["metadata"].get("labels") or {}).get(metadata_keys.CAN_UPDATE) != "true":
             raise problems.forbidden(
-                f"The claim {name} may not be deleted here: it lacks the label {metadata_keys.CAN_UPDATE}=true."
+                f"The claim {name} may not be deleted here: it lacks the label "
+                f"{metadata_keys.CAN_UPDATE}=true."
             )
         try:
             gone = await self._cache.cluster.delete(PERSISTENT_VOLUME_CLAIMS, name, namespace)

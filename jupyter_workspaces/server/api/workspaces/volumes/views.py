@@ -1,4 +1,4 @@
-"""Claims, volumes and storage classes of the cluster to what goes over the wire."""
+"""Converts claims, volumes and storage classes to models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Object = Mapping[str, Any]
 
 
 def storage_class(obj: Object) -> models.StorageClass:
-    """Absent texts are empty; only the label `can-use=true` allows use."""
+    """Return a storage class. Only the label `can-use=true` allows its use."""
     metadata = obj["metadata"]
     annotations = metadata.get("annotations") or {}
     return models.StorageClass(
@@ -38,6 +38,7 @@ def claim(
     pods: Iterable[Object],
     workspaces: Iterable[Object],
 ) -> models.Claim:
+    """Return a claim."""
     metadata, spec = obj["metadata"], obj["spec"]
     storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "")
     return models.Claim(
@@ -83,7 +84,7 @@ def unreadable_claim(
 
 
 def created(obj: Object) -> models.ClaimCreate:
-    """The echo of a create; the size in its canonical form."""
+    """Return the response to a created claim, with its size in canonical form."""
     spec = obj["spec"]
     storage = spec["resources"]["requests"]["storage"]
     try:
@@ -99,7 +100,7 @@ def created(obj: Object) -> models.ClaimCreate:
 
 
 def claims_of(pod: Object) -> set[str]:
-    """Names of the claims that a pod mounts."""
+    """Return the names of the claims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or ()
     return {
         volume["persistentVolumeClaim"]["claimName"]
@@ -109,7 +110,7 @@ def claims_of(pod: Object) -> set[str]:
 
 
 def claims_of_workspace(workspace: Object) -> set[str]:
-    """Names of the claims that a workspace names, each once."""
+    """Return the names of the claims of a workspace, each once."""
     volumes = workspace["spec"]["podTemplate"]["volumes"]
     return {
         *([volumes["home"]] if volumes.get("home") else []),

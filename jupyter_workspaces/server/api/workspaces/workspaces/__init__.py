@@ -1,1 +1,1 @@
-"""Workspaces: list, create, read, change, pause, restart, delete (contract operations 4 to 10, and PATCH)."""
+"""Workspaces: list, create, read, change, pause, restart, stop and delete."""

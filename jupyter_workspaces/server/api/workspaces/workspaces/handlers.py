@@ -1,4 +1,4 @@
-"""HTTP for workspaces: decode, ask the service, encode."""
+"""Handlers for workspaces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MERGE_PATCH, JSON_PATCH = "application/merge-patch+json", "application/json-patc
 
 class _ListHandler(StreamHandler):
     async def send_list(self, namespace: str | None) -> None:
-        """Cached pieces, streamed 250 a flush, so that a long list stalls nobody; 304 while nothing changed."""
+        """Send a list of cached pieces, 250 at a time; 304 if nothing changed."""
         chosen = self.selection()
         await self.permit("list", WORKSPACES, namespace or "")
         if self.watches:
@@ -56,6 +56,7 @@ class AllWorkspacesHandler(_ListHandler):
 
     @signed_in
     async def get(self) -> None:
+        """List workspaces of all namespaces, or stream their changes."""
         await self.send_list(None)
 
 
@@ -64,15 +65,18 @@ class WorkspacesHandler(_ListHandler):
 
     @signed_in
     async def get(self, namespace: str) -> None:
+        """List workspaces of a namespace, or stream their changes."""
         self.named(namespace=namespace)
         await self.send_list(namespace)
 
     async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        """Authorize a long body."""
         self.named(namespace=namespace)
         await self.permit_long_body("create", WORKSPACES, namespace)
 
     @signed_in
     async def post(self, namespace: str) -> None:
+        """Create a workspace."""
         model = await self.data(models.WorkspaceCreate)
         await self.permit("create", WORKSPACES, namespace, model.name)
         services = await self.services.ready()
@@ -87,6 +91,7 @@ class WorkspaceHandler(DataHandler):
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
+        """Send the update model of a workspace."""
         self.named(namespace=namespace, name=name)
         await self.permit("get", WORKSPACES, namespace, name)
         model = await (await self.services.ready()).workspaces.get(namespace, name)
@@ -94,11 +99,13 @@ class WorkspaceHandler(DataHandler):
             self.answer(model)
 
     async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
+        """Authorize an update."""
         self.named(namespace=namespace, name=name)
         await self.permit("update", WORKSPACES, namespace, name)
 
     @signed_in
     async def put(self, namespace: str, name: str) -> None:
+        """Replace a workspace."""
         model = await self.data(models.WorkspaceUpdate)
         services = await self.services.ready()
         self._send(
@@ -109,6 +116,7 @@ class WorkspaceHandler(DataHandler):
 
     @signed_in
     async def patch(self, namespace: str, name: str) -> None:
+        """Patch a workspace."""
         patch = await patch_of(self)
         services = await self.services.ready()
         self._send(
@@ -119,6 +127,7 @@ class WorkspaceHandler(DataHandler):
 
     @signed_in
     async def delete(self, namespace: str, name: str) -> None:
+        """Delete a workspace."""
         self.named(namespace=namespace, name=name)
         await self.permit("delete", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.delete(
@@ -133,6 +142,7 @@ class WorkspaceHandler(DataHandler):
 
 class _ActionHandler(DataHandler):
     async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
+        """Authorize a long body."""
         self.named(namespace=namespace, name=name)
         await self.permit_long_body("update", WORKSPACES, namespace, name)
 
@@ -142,6 +152,7 @@ class PauseHandler(_ActionHandler):
 
     @signed_in
     async def post(self, namespace: str, name: str) -> None:
+        """Pause or start a workspace."""
         wanted = await self.data(models.Pause)
         await self.permit("update", WORKSPACES, namespace, name)
         self.answer(
@@ -154,6 +165,7 @@ class RestartHandler(_ActionHandler):
 
     @signed_in
     async def post(self, namespace: str, name: str) -> None:
+        """Restart a workspace."""
         await self.data(models.Restart)
         await self.permit("update", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.restart(namespace, name)
@@ -165,6 +177,7 @@ class StopHandler(_ActionHandler):
 
     @signed_in
     async def post(self, namespace: str, name: str) -> None:
+        """Stop a workspace without the rest of its grace period."""
         await self.data(models.Stop)
         await self.permit("update", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.stop_now(namespace, name)
@@ -172,7 +185,10 @@ class StopHandler(_ActionHandler):
 
 
 async def patch_of(handler: DataHandler) -> Any:
-    """The patch in a body: `data` of an envelope for a merge patch that has one, else the body itself. Raises `Problem` 415, 400, 413."""
+    """Decode the patch in a body.
+
+    A merge patch may be in an envelope with `data`. Raises `Problem` 400, 413, 415.
+    """
     media = handler.media(MERGE_PATCH, JSON_PATCH)
     patch = await read_in_thread(handler.body, bodies.first_value)
     if media == JSON_PATCH:

@@ -1,4 +1,4 @@
-"""What goes over the wire (contract §1.4, §1.5 operations 4 to 10)."""
+"""Models of workspaces."""
 
 from __future__ import annotations
 
@@ -17,42 +17,52 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class PodMetadata(msgspec.Struct, forbid_unknown_fields=True):
+    """Labels and annotations of the pod."""
+
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class DataVolume(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A claim that is mounted beside the home."""
+
     pvc_name: str = ""
     mount_path: str = ""
     read_only: bool | UnsetType = UNSET
 
 
 class SecretVolume(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A Secret that is mounted."""
+
     secret_name: str = ""
     mount_path: str = ""
     default_mode: Int32 | UnsetType = UNSET
 
 
 class Volumes(msgspec.Struct, forbid_unknown_fields=True):
+    """Volumes of a workspace."""
+
     home: str | UnsetType = UNSET
     data: list[DataVolume] = msgspec.field(default_factory=list)
     secrets: list[SecretVolume] | UnsetType = UNSET
 
 
 class Options(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Ids of the chosen options."""
+
     image_config: str = ""
     pod_config: str = ""
 
 
 class PodTemplate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """The part of a workspace that its owner chooses; the same in requests and answers."""
+    """The part of a workspace that its owner chooses, in requests and responses."""
 
     pod_metadata: PodMetadata = msgspec.field(default_factory=PodMetadata)
     volumes: Volumes = msgspec.field(default_factory=Volumes)
     options: Options = msgspec.field(default_factory=Options)
 
     def causes(self, at: str) -> Iterator[Cause]:
-        """What is wrong before the cluster is asked, in document order."""
+        """Return what is wrong, in document order, without the cluster."""
         yield from check_pod_metadata(
             {"labels": self.pod_metadata.labels, "annotations": self.pod_metadata.annotations},
             f"{at}.podMetadata",
@@ -77,7 +87,7 @@ class PodTemplate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class WorkspaceCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Body and answer of a create."""
+    """Request and response of a create."""
 
     name: str = ""
     display_name: str | UnsetType = UNSET
@@ -87,12 +97,13 @@ class WorkspaceCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True
     pod_template: PodTemplate = msgspec.field(default_factory=PodTemplate)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         found = [*checks.name("data.name", self.name), *checks.name("data.kind", self.kind)]
         return found + list(self.pod_template.causes("data.podTemplate"))
 
 
 class WorkspaceUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """The update model: what a single GET answers, what PUT takes, what PATCH changes."""
+    """The update model of GET, PUT and PATCH."""
 
     revision: str = ""
     display_name: str | UnsetType = UNSET
@@ -101,6 +112,7 @@ class WorkspaceUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True
     pod_template: PodTemplate = msgspec.field(default_factory=PodTemplate)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         return [
             *checks.present("data.revision", self.revision),
             *self.pod_template.causes("data.podTemplate"),
@@ -108,13 +120,13 @@ class WorkspaceUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True
 
 
 class Pause(msgspec.Struct, forbid_unknown_fields=True):
-    """Of the pause action. An absent `paused` is false, which starts the workspace: recorded behaviour."""
+    """Body of the pause action. A missing `paused` is false, which starts the workspace."""
 
     paused: bool = False
 
 
 class Restart(msgspec.Struct, forbid_unknown_fields=True):
-    """Of the restart action; it has nothing to say yet."""
+    """Body of the restart action; it has no fields yet."""
 
 
 class Stop(msgspec.Struct, forbid_unknown_fields=True):
@@ -122,11 +134,15 @@ class Stop(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ImageRef(msgspec.Struct, omit_defaults=True):
+    """Where a kind's picture is."""
+
     url: str
     error: str | UnsetType = UNSET
 
 
 class KindRef(msgspec.Struct):
+    """The kind of a workspace."""
+
     name: str
     missing: bool
     icon: ImageRef
@@ -134,7 +150,7 @@ class KindRef(msgspec.Struct):
 
 
 class OptionInfo(msgspec.Struct, rename="camel"):
-    """`labels` is null when the option is unknown."""
+    """An option for people. `labels` is null if the kind does not have the option."""
 
     id: str
     display_name: str
@@ -143,26 +159,36 @@ class OptionInfo(msgspec.Struct, rename="camel"):
 
 
 class RedirectStep(msgspec.Struct):
+    """One step of a redirect to another option."""
+
     source: OptionInfo
     target: OptionInfo
     message: dict[str, str] | UnsetType = UNSET
 
 
 class OptionState(msgspec.Struct, rename="camel"):
+    """Current and desired option of a dimension."""
+
     current: OptionInfo
     redirect_chain: list[RedirectStep] | UnsetType = UNSET
 
 
 class ListedOptions(msgspec.Struct, rename="camel"):
+    """Options in lists."""
+
     image_config: OptionState
     pod_config: OptionState
 
 
 class ListedTemplate(msgspec.Struct):
+    """The pod template in lists."""
+
     options: ListedOptions
 
 
 class Activity(msgspec.Struct, rename="camel"):
+    """Activity of a workspace."""
+
     last_activity: int
     last_update: int
     last_probe: dict[str, Any] | UnsetType = UNSET
@@ -170,15 +196,21 @@ class Activity(msgspec.Struct, rename="camel"):
 
 
 class HttpService(msgspec.Struct, rename="camel"):
+    """An HTTP port."""
+
     display_name: str
     http_path: str
 
 
 class Service(msgspec.Struct, rename="camel"):
+    """A port of a workspace."""
+
     http_service: HttpService
 
 
 class Audit(msgspec.Struct, rename="camel"):
+    """Who created and changed an object, and when."""
+
     created_at: str | None
     created_by: str | None
     updated_at: str | None
@@ -187,7 +219,7 @@ class Audit(msgspec.Struct, rename="camel"):
 
 
 class WorkspaceListItem(msgspec.Struct, rename="camel"):
-    """A workspace as lists and live changes show it. `services` is empty when the image is unknown."""
+    """A workspace in lists and events. `services` is empty if the image is unknown."""
 
     name: str
     namespace: str

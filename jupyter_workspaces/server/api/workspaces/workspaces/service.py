@@ -1,4 +1,4 @@
-"""What can be done with workspaces. Knows the cluster, not HTTP."""
+"""Reads and writes workspaces."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Workspaces:
     # Reading
 
     def encoded(self, workspace: Object) -> bytes:
-        """The list item as JSON, encoded once for each version of the workspace and of its kind."""
+        """Return the list item as JSON, encoded once for each version of workspace and kind."""
         key, kind = key_of(workspace), self._cache.kind_of(workspace)
         known = self._items.get(key)
         if known is not None and known[0] is workspace and known[1] is kind:
@@ -108,13 +108,13 @@ class Workspaces:
         return [self.encoded(one) for one in sorted(found, key=key_of)]
 
     async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
-        """Raises `Problem` 404."""
+        """Return the update model of a workspace. Raises `Problem` 404."""
         found = await self.find(namespace, name)
         with reading(found):
             return views.update_model(found)
 
     async def find(self, namespace: str, name: str) -> Object:
-        """As stored. Raises `Problem` 404."""
+        """Return the stored workspace. Raises `Problem` 404."""
         found = self._cache.workspace(namespace, name)
         if found is None:
             try:
@@ -128,7 +128,10 @@ class Workspaces:
     async def create(
         self, user: str | None, namespace: str, model: models.WorkspaceCreate
     ) -> models.WorkspaceCreate:
-        """Raises `Problem` 409 when the name is taken, 422 for what the cluster or the mounts have against it."""
+        """Create a workspace.
+
+        Raises `Problem` 409 if the name is in use, and 422 for invalid fields and mounts.
+        """
         await self._check_mounts(namespace, model.kind, model.pod_template)
         body = {
             "apiVersion": WORKSPACES.api_version,
@@ -148,7 +151,10 @@ class Workspaces:
             if (self._cache.workspace(namespace, model.name) or {"metadata": {}})["metadata"].get(
                 "deletionTimestamp"
             ):
-                text = f"Workspace {model.name} is still being deleted: its programs have not ended. Wait for that, or stop them now."
+                text = (
+                    f"Workspace {model.name} is still being deleted: its programs have not ended. "
+                    "Wait for that, or stop them now."
+                )
                 raise problems.Conflict(text) from error
             raise problems.from_cluster(error, "workspace", model.name) from error
         except ClusterError as error:
@@ -164,13 +170,17 @@ class Workspaces:
         model: models.WorkspaceUpdate,
         expected: str | None = None,
     ) -> models.WorkspaceUpdate:
-        """Replace what the owner chooses; `expected` is a second revision that must hold. Raises `Problem` 409 for a stale one, 404, 422."""
+        """Replace the owner's part; the workspace must also have the revision `expected`, if given.
+
+        Raises `Problem` 404, 409 for a stale revision, and 422.
+        """
         held = await self._cluster_get(namespace, name)
         if {model.revision, expected or model.revision} != {views.revision(held)}:
             raise StaleRevision()
         await self._check_mounts(namespace, str(held["spec"].get("kind")), model.pod_template, held)
 
         def change(workspace: Object) -> Object:
+            """Return the changed workspace."""
             if model.revision != views.revision(workspace):
                 raise StaleRevision()
             return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
@@ -180,12 +190,13 @@ class Workspaces:
     async def patch(
         self, user: str | None, namespace: str, name: str, patch: Any, expected: str | None = None
     ) -> models.WorkspaceUpdate:
-        """Change the update model: a mapping is a merge patch, a list a JSON patch. A `revision` in it, and `expected`, must hold.
+        """Patch the update model: a mapping is a merge patch, a list a JSON patch.
 
-        Raises `Problem` 400 for what is no patch, 404, 409, 422.
+        A `revision` in the patch, and `expected`, must match. Raises `Problem` 400, 404, 409, 422.
         """
 
         def change(workspace: Object) -> Object:
+            """Return the changed workspace."""
             with reading(workspace):
                 present = msgspec.to_builtins(views.update_model(workspace))
             model = converted(patched(present, patch), models.WorkspaceUpdate)
@@ -205,10 +216,10 @@ class Workspaces:
     async def delete(
         self, namespace: str, name: str, expected: str | None = None, *, at_once: bool = False
     ) -> None:
-        """Delete a workspace; its volumes stay. It is listed as Terminating until its programs have ended.
+        """Delete a workspace; its volumes stay. It is listed as Terminating until its programs end.
 
-        With `at_once` it is gone from the API before that, as on the original server. Raises `Problem` 404, and 409
-        when the revision is not the `expected` one.
+        With `at_once` it leaves the API before that, as on the original server. Raises `Problem`
+        404, and 409 if the revision is not `expected`.
         """
         version = None
         if expected is not None:
@@ -226,7 +237,10 @@ class Workspaces:
         self._cache.workspaces.deleted(gone, name, namespace)
 
     async def pause(self, namespace: str, name: str, paused: bool) -> models.Pause:
-        """Raises `Problem` 404, and 409 when it is so already or, to start it, when it is not Paused."""
+        """Pause or start a workspace.
+
+        Raises `Problem` 404, and 409 if it is in that state already, or is not Paused at a start.
+        """
         tests: list[Object] = [{"op": "test", "path": "/spec/paused", "value": not paused}]
         if not paused:
             held = await self.find(namespace, name)
@@ -253,11 +267,12 @@ class Workspaces:
         return models.Pause(changed["spec"]["paused"])
 
     async def stop_now(self, namespace: str, name: str) -> None:
-        """End the pod of a workspace that is stopping, without the rest of its grace period.
+        """End the pod of a stopping workspace, without the rest of its grace period.
 
-        The node still confirms the end of the pod, so that no volume is used twice (Kubernetes, "Force
-        Delete StatefulSet Pods"). Only a pod whose node counts as dead is force-deleted.
-        Raises `Problem` 403, 404, and 409 if the workspace is not stopping.
+        The node still confirms the end of the pod, so that no volume is used twice (Kubernetes
+        docs,
+        "Force Delete StatefulSet Pods"). Only a pod of a dead node is force-deleted. Raises
+        `Problem` 403, 404, and 409 if the workspace is not stopping.
         """
         held = await self._cluster_get(namespace, name)
         wanted = held["metadata"].get("deletionTimestamp") or (held.get("spec") or {}).get("paused")
@@ -351,7 +366,7 @@ class Workspaces:
             raise problems.not_found(f"There is no workspace {name} in {namespace}.") from None
 
     async def _write(self, user: str | None, held: Object, change: Any) -> Object:
-        """Store a change of a workspace; a write in between (the controller's status) is no conflict for the user."""
+        """Store a change; a concurrent write of the controller's status is no conflict."""
         for attempt in range(WRITE_ATTEMPTS):
             wanted = change(held)
             if wanted["spec"] == held["spec"]:
@@ -424,7 +439,7 @@ class Workspaces:
             raise problems.invalid(causes)
 
     async def _find_mount(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """As it is now: a claim made, or a label set, a moment ago may not be in the cache yet."""
+        """Read a claim or Secret from the cluster: one that is new may not be in the cache yet."""
         try:
             return await self._cache.cluster.get(resource, name, namespace)
         except NotFound:
@@ -432,13 +447,14 @@ class Workspaces:
 
 
 def patched(present: Object, patch: Any) -> Object:
-    """A model with a patch applied. Raises `Problem` 400, 422."""
+    """Return a model with a patch applied. Raises `Problem` 400, 422."""
     if isinstance(patch, dict):
         merged: Object = merge(present, patch)
         return merged
     if not isinstance(patch, list):
         raise problems.bad_request(
-            "A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902)."
+            "A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, "
+            "RFC 6902)."
         )
     try:
         result = json_patch.apply(present, patch, bounds=PATCHED)
@@ -454,7 +470,7 @@ def patched(present: Object, patch: Any) -> Object:
 
 
 def _mounted(workspace: Object) -> tuple[set[str], set[str]]:
-    """Names of the claims and of the secrets that a workspace mounts. Raises `Problem` 409 for one that cannot be read."""
+    """Return the claims and Secrets that a workspace mounts. Raises `Problem` 409 if malformed."""
     with reading(workspace):
         volumes = workspace["spec"]["podTemplate"]["volumes"]
         claims = {volumes.get("home"), *(data["pvcName"] for data in volumes.get("data") or ())}
@@ -465,5 +481,8 @@ def _mountable(field: str, name: str, what: str, found: Object | None) -> Iterab
     if found is None:
         yield invalid(field, name, f"there is no such {what} in this namespace")
     elif (found["metadata"].get("labels") or {}).get(metadata_keys.CAN_MOUNT) != "true":
-        text = f"the {what} {name} may not be mounted: it lacks the label {metadata_keys.CAN_MOUNT}=true; whoever owns it can set that"
+        text = (
+            f"the {what} {name} may not be mounted: it lacks the label "
+            f"{metadata_keys.CAN_MOUNT}=true; its owner can set it"
+        )
         yield forbidden(field, text)

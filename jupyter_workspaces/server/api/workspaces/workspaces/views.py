@@ -1,4 +1,4 @@
-"""Workspaces of the cluster to what goes over the wire, and back."""
+"""Converts workspaces to models and back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN = {"imageConfig": "__UNKNOWN_IMAGE_CONFIG__", "podConfig": "__UNKNOWN_PO
 
 
 def revision(obj: Object) -> str:
-    """Opaque; changes with the spec only (contract App. C no. 5)."""
+    """Return the revision of a workspace, which changes with its spec only."""
     metadata = obj["metadata"]
     return hashlib.sha256(
         f"{metadata['uid']}:{metadata['name']}:{metadata.get('generation', 0)}".encode()
@@ -30,7 +30,7 @@ def revision(obj: Object) -> str:
 
 
 def create_model(workspace: Object) -> models.WorkspaceCreate:
-    """What a create answers."""
+    """Return the response to a created workspace."""
     spec = workspace["spec"]
     return models.WorkspaceCreate(
         name=workspace["metadata"]["name"],
@@ -43,7 +43,7 @@ def create_model(workspace: Object) -> models.WorkspaceCreate:
 
 
 def update_model(workspace: Object) -> models.WorkspaceUpdate:
-    """What a single GET answers."""
+    """Return the update model of a workspace."""
     spec = workspace["spec"]
     return models.WorkspaceUpdate(
         revision=revision(workspace),
@@ -55,7 +55,7 @@ def update_model(workspace: Object) -> models.WorkspaceUpdate:
 
 
 def spec_of(model: models.WorkspaceCreate | models.WorkspaceUpdate, kind: str) -> dict[str, Any]:
-    """A Workspace's spec from a request."""
+    """Return the spec of a Workspace for a request."""
     spec: dict[str, Any] = {
         "kind": kind,
         "paused": model.paused,
@@ -75,6 +75,7 @@ def spec_of(model: models.WorkspaceCreate | models.WorkspaceUpdate, kind: str) -
 
 
 def list_item(workspace: Object, kind: Object | None, prefix: str) -> models.WorkspaceListItem:
+    """Return the list item of a workspace."""
     metadata, spec, status = workspace["metadata"], workspace["spec"], workspace.get("status") or {}
     options = {dimension: _values(kind, dimension) for dimension in UNKNOWN}
     activity = status.get("activity") or {}
@@ -149,7 +150,7 @@ def _number(value: Any) -> int:
 
 
 def option_info(values: Mapping[str, Object], option: str, dimension: str) -> models.OptionInfo:
-    """An option for people; sentinels where the kind does not know it."""
+    """Return an option for people; a placeholder if the kind does not have it."""
     value = values.get(option)
     if value is None:
         return models.OptionInfo(option, UNKNOWN[dimension], UNKNOWN[dimension], None)
