@@ -1,4 +1,4 @@
-"""Watches of the controller: a frozen API server is noticed, and readiness names a watch that fails."""
+"""Watches: a frozen API server is noticed, and `/readyz` names a watch that fails."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def quick_watches(monkeypatch: pytest.MonkeyPatch, short_limits: None) -> None:
 
 
 @pytest.mark.usefixtures("quick_watches")
-async def test_a_workspace_made_after_a_frozen_api_server_is_reconciled(tmp_path: Path) -> None:
+async def test_a_workspace_created_after_a_frozen_api_server_is_reconciled(tmp_path: Path) -> None:
     async with played_cluster(tmp_path) as played, controlled(played, Supervisor()) as api:
         await played.make("before", paused=True)
         await played.state("Paused", "before")
