@@ -1,4 +1,4 @@
-"""A process whose listening socket is gone under it ends with a failure, and says why: real processes, a real closed socket."""
+"""A process that loses its listening socket exits with an error that says why."""
 
 from __future__ import annotations
 
@@ -94,7 +94,10 @@ def test_serve_ends_when_its_socket_is_gone(serve: Started, tmp_path: Path) -> N
     serve.lose_socket()
 
     assert serve.process.wait(LIMIT) == 1
-    assert "connections any more: Its listening socket is lost." in serve.said()
+    assert (
+        "Shutting down: this server cannot accept connections any more: "
+        "Its listening socket is lost." in serve.said()
+    )
     assert not (tmp_path / "runtime.json").exists()
 
 
