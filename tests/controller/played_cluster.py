@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filled_store import installed_store
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 from waiting import Answer, until
@@ -23,15 +24,14 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
     Resource,
 )
-from jupyter_workspaces.kube.client import Cluster, Listing
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.responses import Listing
 from jupyter_workspaces.local.admission import Admission
-from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
@@ -334,13 +334,12 @@ async def played_cluster(
     async def token() -> str:
         return TOKEN
 
-    store = Store.open(directory / "cluster.db")
+    store = await installed_store(directory, admission=admission)
     server = ApiServer(store, TOKEN, admission=Admission(store) if admission else None)
     port = await server.start("127.0.0.1", 0)
     endpoint = Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)
     try:
         async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
-            await install(cluster)
             await _node(cluster)
             played = PlayedCluster(cluster, counted, real=False, admission=admission)
             played.start_built_in(directory)

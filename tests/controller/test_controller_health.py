@@ -1,4 +1,4 @@
-"""What fails in the controller is tried again and told by its readiness, and does not end it."""
+"""What fails in the controller will be retried and told by its readiness, and does not end it."""
 
 from __future__ import annotations
 

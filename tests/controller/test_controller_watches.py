@@ -42,7 +42,7 @@ async def controlled(played: PlayedCluster, tasks: Supervisor) -> AsyncIterator[
 
 @pytest.fixture
 def quick_watches(monkeypatch: pytest.MonkeyPatch, short_limits: None) -> None:
-    for module in ("reflector", "pulse"):
+    for module in ("reflector", "cluster_check"):
         monkeypatch.setattr(f"jupyter_workspaces.kube.{module}.Times", lambda: TIMES)
 
 
@@ -57,7 +57,7 @@ async def test_a_workspace_made_after_a_frozen_api_server_is_reconciled(tmp_path
         async def noticed() -> bool:
             return api.asked["version"] > 1
 
-        await played.until(noticed, "the pulse to ask twice")
+        await played.until(noticed, "the check of the cluster to be repeated")
         api.fail("ok")
         healthy = asyncio.get_running_loop().time()
         await played.make("after", paused=True)

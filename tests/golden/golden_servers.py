@@ -1,4 +1,4 @@
-"""Starts what a folder of recordings needs, embedded or real, as processes of their own, and ends them by pid."""
+"""Start the servers that a folder of recordings needs, as processes, and stop them by pid."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOG = "".join(
 
 @contextmanager
 def embedded(folder: Path, *, controller: bool = False, node: bool = False) -> Iterator[Path]:
-    """The kubeconfig of `jupyter workspaces local start` with the parts that the recordings want."""
+    """Return the kubeconfig of `local start` with the parts that the recordings need."""
     log = folder / "pod.log"
     log.write_text(LOG)
     home = folder / "home"
@@ -58,7 +58,7 @@ def embedded(folder: Path, *, controller: bool = False, node: bool = False) -> I
 
 @contextmanager
 def real(folder: Path, *, controller: bool = False, node: bool = False) -> Iterator[Path]:
-    """The kubeconfig of a new real control plane with our definitions; its nodes, if there is one, are simulated."""
+    """Return the kubeconfig of a new real control plane with our CRDs and simulated nodes."""
     plane = ControlPlane(folder / "control-plane")
     plane.start()
     try:

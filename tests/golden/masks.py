@@ -1,4 +1,4 @@
-"""What a recorded value allows, by the masks of `recordings/` (its README): every difference as one line."""
+"""Compare values with recorded ones by the masks that `recordings/README.md` describes."""
 
 from __future__ import annotations
 

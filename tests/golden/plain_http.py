@@ -1,4 +1,4 @@
-"""One HTTP exchange as it was written down: paths, headers and bodies go out as they are and come back as they were sent."""
+"""One HTTP exchange without any processing of paths, headers and bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Plays a recorded scenario against a server and its cluster, and says where the answers differ (format: recordings/README.md)."""
+"""Play a recorded scenario against a server and its cluster, and report differences.
+
+`recordings/README.md` describes the format.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ class Player:
         self._url, self._objects = url, objects
 
     def play(self, scenario: Object) -> list[str]:
-        """All differences, each with the number of its step. What the scenario made is removed in the end."""
+        """Return all differences with the number of their step, and delete what was created."""
         comparison = Comparison()
         found: list[str] = []
         try:
@@ -176,7 +179,7 @@ class Player:
 
 
 def filled(value: Any, captured: Mapping[str, Any]) -> Any:
-    """With captured values where `{{name}}` names them, and letters where `{{a*1000}}` wants many."""
+    """Replace `{{name}}` by a captured value, and `{{a*1000}}` by that many letters."""
     if isinstance(value, dict):
         return {key: filled(child, captured) for key, child in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,7 @@
-"""What Kubeflow's own backend answered, asked of ours: each recorded scenario is one test, on the embedded cluster and on a real one."""
+"""Recorded answers of Kubeflow's own backend, compared with ours.
+
+Each recorded scenario is one test, on the embedded cluster and on a real one.
+"""
 
 from __future__ import annotations
 

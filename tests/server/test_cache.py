@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filled_store import installed_store
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 from waiting import until
@@ -22,9 +23,7 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.ownership import age
 from jupyter_workspaces.kube.reflector import Reflector
-from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.cache import Cache
@@ -74,7 +73,7 @@ def service(name: str, owner: Object, **spec: Any) -> Object:
 
 @pytest.fixture
 def reached(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Reached:
-    """`async with reached() as cluster`, with our definitions in it, on each cluster of the session."""
+    """Return a context manager for a cluster with our CRDs, for each cluster of the session."""
     return (
         on_real(request.getfixturevalue("real_cluster"))
         if cluster_kind == "real"
@@ -88,12 +87,11 @@ def on_embedded(directory: Path) -> Reached:
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Cluster]:
-        store = Store.open(directory / "cluster.db")
+        store = await installed_store(directory, admission=False)
         server = ApiServer(store, TOKEN)
         url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
         try:
             async with Cluster(Endpoint(url, "test", None, token, embedded=True)) as cluster:
-                await install(cluster)
                 yield cluster
         finally:
             await server.stop()

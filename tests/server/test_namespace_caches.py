@@ -1,4 +1,7 @@
-"""People who may not see the whole cluster, on a real one: what they may do works, what they may not is told in the cluster's own words."""
+"""Users without rights to the whole cluster, on a real one.
+
+What they are allowed works; what is forbidden is reported in the cluster's own words.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache behind an API that fails: how many requests it makes, and how soon it shows what changed meanwhile."""
+"""A cache behind an API that fails: number of its requests, and time until it recovers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filled_store import installed_store
 from flaky_api import FlakyApi, flaky_api
 from waiting import until
 
-from jupyter_workspaces.kube import client
+from jupyter_workspaces.kube import client, transport
 from jupyter_workspaces.kube.catalog import NAMESPACES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.reflector import Times
-from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.server.cache import Cache
 
 TOKEN = "a-token-for-tests"
 HANGING = ("hang", "freeze", "body", "silent")
-"""Modes in which requests wait for an answer that never comes, also after the API is healthy again."""
+"""Modes in which open requests get no answer, even after the API is healthy again."""
 MOST_A_MINUTE, VISIBLE_SECONDS, VISIBLE_AFTER_HANG_SECONDS = 40, 10.0, 30.0
 SCALE = 10
 """So much faster do the quick tests run."""
@@ -41,10 +40,14 @@ def faster() -> Times:
     return Times(**short, first_watch=1, longest_watch=8, settled=0.05)
 
 
+def shorten_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_BYTE_SECONDS", transport.FIRST_BYTE_SECONDS / SCALE)
+    monkeypatch.setattr(client, "WATCH_MARGIN_SECONDS", client.WATCH_MARGIN_SECONDS / SCALE)
+
+
 @pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_BYTE_SECONDS", client.FIRST_BYTE_SECONDS / SCALE)
-    monkeypatch.setattr(client, "WATCH_MARGIN_SECONDS", client.WATCH_MARGIN_SECONDS / SCALE)
+    shorten_limits(monkeypatch)
 
 
 @dataclass
@@ -79,14 +82,12 @@ async def _token() -> str:
 @asynccontextmanager
 async def embedded(directory: Path) -> AsyncIterator[Endpoint]:
     """An embedded API server with our definitions."""
-    store = Store.open(directory / "cluster.db")
+    store = await installed_store(directory, admission=False)
     server = ApiServer(store, TOKEN)
     endpoint = Endpoint(
         f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "direct", None, _token
     )
     try:
-        async with Cluster(endpoint) as direct:
-            await install(direct)
         yield endpoint
     finally:
         await server.stop()
@@ -109,7 +110,11 @@ async def failing(
 
 @dataclass(frozen=True)
 class Measured:
-    """`requests` are the most of one resource type, in `seconds` of failure; `visible` the seconds after it was healthy again."""
+    """What one failure cost.
+
+    `requests` is the highest number for one resource type in `seconds` of failure. `visible` is the
+    time in seconds from the end of the failure until the cache shows the change.
+    """
 
     mode: str
     requests: int
@@ -125,7 +130,7 @@ async def measure(
     times: Times | None = None,
     slow_seconds: float = 5.0,
 ) -> Measured:
-    """Let the API fail for `seconds`, change something meanwhile, and wait until the cache shows it."""
+    """Let the API fail for `seconds`, change an object, and wait until the cache shows it."""
     async with failing(endpoint, times, slow_seconds) as found:
         await until(lambda: found.cache.healthy and found.cache.stale_since is None)
         await asyncio.sleep(
@@ -142,6 +147,7 @@ async def measure(
         visible = await found.visible(f"made-while-{mode}", VISIBLE_AFTER_HANG_SECONDS * 2)
         await until(
             lambda: found.cache.healthy and found.cache.stale_since is None,
+            f"a cache that recovers from {mode}",
             VISIBLE_AFTER_HANG_SECONDS,
         )
         return Measured(mode, max(asked.values(), default=0), seconds, visible, stale)

@@ -1,4 +1,4 @@
-"""A proxy in front of a Kubernetes API that fails on demand, and counts what is asked of each resource type."""
+"""A proxy to a Kubernetes API that fails on demand and counts requests by resource type."""
 
 from __future__ import annotations
 
@@ -41,11 +41,14 @@ MODES = {
     "body": "lists stop in the middle of their body",
     "slow": "everything takes longer",
 }
-"""What each does to requests below /api, /apis and /version; watches that were open are cut, except by `freeze`."""
+"""What each does to requests below /api, /apis and /version.
+
+Open watches are cut, except by `freeze`.
+"""
 
 
 class FlakyApi:
-    """`mode` is one of `MODES`, or `ok`; `asked` counts requests by the plural of the resource type."""
+    """The proxy: `mode` is a key of `MODES` or `ok`; `asked` counts requests by plural."""
 
     def __init__(self, upstream: Endpoint, slow_seconds: float = 5.0) -> None:
         self.url = ""
@@ -58,7 +61,7 @@ class FlakyApi:
         self.session: aiohttp.ClientSession
 
     def fail(self, mode: str) -> None:
-        """Begin to fail, or to work again with `ok`. What hangs goes on hanging: nobody answers it later."""
+        """Start to fail, or to work again with `ok`. Requests that hang are never answered."""
         assert mode == "ok" or mode in MODES
         self.mode = mode
         if mode == "freeze":

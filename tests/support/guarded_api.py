@@ -1,4 +1,4 @@
-"""A server that asks for a credential, and a proxy that leads to it."""
+"""A server that requires a credential, and a proxy in front of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 class GuardedApi:
-    """Answers `/version`, or a WebSocket, to who has the token that it `accepts`; `seen` are the headers of all requests."""
+    """Answers `/version` and WebSockets for the token `accepts`; `seen` has all headers."""
 
     def __init__(self) -> None:
         self.accepts: str | None = None
@@ -127,7 +127,7 @@ def kubeconfig(
 def login_program(
     path: Path, status: Object, *, fails: str = "", version: str = "client.authentication.k8s.io/v1"
 ) -> Object:
-    """A program that prints a credential and counts its runs in `runs`; the `exec` part that names it."""
+    """Return the `exec` part for a program that prints a credential and counts its runs."""
     answer = json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
     (path / "answer").write_text(answer)
     script = path / "login"

@@ -1,4 +1,4 @@
-"""Certificates of a test's own making, and servers over TLS and plain HTTP that answer what they were told about the client."""
+"""Certificates for tests, and servers that return the credentials of their client."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _name(common: str) -> x509.Name:
 def certificate(
     common: str, key: Key, issuer: str, issuer_key: Key, *, authority: bool = False
 ) -> bytes:
-    """A certificate without key identifiers, which Python 3.13 refuses by default and kubectl accepts."""
+    """A certificate without key identifiers: kubectl accepts it, Python 3.13 does not."""
     now = datetime.datetime.now(datetime.timezone.utc)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = (

@@ -1,4 +1,4 @@
-"""Workspaces and kinds to break, and what the API server would say of them: schema first, then the rules."""
+"""Workspaces and kinds for tests, validated as the API server does: schema, then rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A small server of workspaces over real HTTP, on a thread of its own: it answers as PLAN's routes do, and can lose answers and go away."""
+"""A small server of the Workspaces API over real HTTP, on a thread of its own.
+
+It can lose responses and become unreachable.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +129,7 @@ def claim(name: str) -> dict[str, Any]:
 
 
 class Served:
-    """The server. What it holds may be changed while it runs; `asked` remembers requests as (method, path, body)."""
+    """The server. `asked` has the requests as (method, path, body)."""
 
     def __init__(self, api: str = "/api/v1", port: int = 0, base: str = "/") -> None:
         self.items: dict[tuple[str, str], dict[str, Any]] = {}

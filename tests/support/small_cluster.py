@@ -1,4 +1,4 @@
-"""An API server with the built-in controllers in the test's own process, and a node that only says what a node would say."""
+"""An API server with the built-in controllers in the test's process, and a simulated node."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from filled_store import installed_store
 from waiting import Answer, until
 
 from jupyter_workspaces.kube.catalog import (
@@ -21,12 +22,10 @@ from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.local.admission import Admission
-from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 Object = dict[str, Any]
 
@@ -36,7 +35,7 @@ AUTHORITY = "a certificate for tests"
 
 
 class SmallCluster:
-    """`cluster` speaks to the API; `directory` is where volumes lie; `sick` names pods that never get ready."""
+    """A running cluster: its client, its folder of volumes, and pods that never get ready."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self.cluster = cluster
@@ -98,7 +97,7 @@ class SmallCluster:
         )
 
     async def play_node(self) -> None:
-        """Say that pods run as soon as they are placed, and that they are gone once they were deleted."""
+        """Report scheduled pods as running, and remove deleted ones."""
         pods = Reflector(self.cluster, PODS)
         changed = asyncio.Event()
         pods.listen(lambda *_: changed.set())
@@ -148,7 +147,7 @@ async def small_cluster(directory: Path, *, with_node: bool = True) -> AsyncIter
     async def token() -> str:
         return TOKEN
 
-    store = Store.open(directory / "cluster.db")
+    store = await installed_store(directory)
     keys = Keys.generate()
     server = ApiServer(store, TOKEN, admission=Admission(store), keys=keys)
     port = await server.start("127.0.0.1", 0)
@@ -158,7 +157,6 @@ async def small_cluster(directory: Path, *, with_node: bool = True) -> AsyncIter
             Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)
         ) as cluster:
             small = SmallCluster(cluster, directory)
-            await install(cluster)
             tasks.append(
                 asyncio.create_task(
                     controllers.run(

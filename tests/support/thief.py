@@ -1,4 +1,4 @@
-"""Another user of this computer, who listens where a workspace's program should and writes down every byte that comes."""
+"""Another user of this computer who listens at a workspace's port and records all bytes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ print(count, taken.hex(), flush=True)
 
 
 class Thief:
-    """`port` is where it listens. `stop` gives how many connections came, and all the bytes that came over them."""
+    """A listener at `port`. `stop` returns the number of connections and all their bytes."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None

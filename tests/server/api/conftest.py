@@ -1,4 +1,7 @@
-"""A Jupyter server with the extension, in front of an API server without our controller: tests write the status themselves."""
+"""A Jupyter server with the extension, in front of an API server without our controller.
+
+Tests write the status of workspaces themselves.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from control_plane import ADMIN
+from filled_store import filled_store
 from real_api import RealApi
 from real_cluster import RealCluster
 from requests_and_objects import API, Ask, Object, claim
@@ -21,12 +25,14 @@ from tornado.httpclient import HTTPClientError, HTTPResponse
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.resources import bundled, metadata_keys
 
 
 def set_up(cluster: ApiServer | RealApi) -> None:
-    """Both CRDs, the sample kinds, a namespace, two classes and two claims; one of them may not be mounted."""
+    """Create both CRDs, the sample kinds, namespaces, two storage classes and two claims.
+
+    The claim `locked` cannot be mounted.
+    """
     for name in ("default", "jupyter-workspaces", "team-a"):
         cluster.apply_manifest(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -63,7 +69,7 @@ def set_up(cluster: ApiServer | RealApi) -> None:
 
 
 def collect_what_owns_nothing(server: ApiServer, loop: Any) -> None:
-    """What a garbage collector does with a workspace that is deleted in the foreground, once it has no pod."""
+    """Remove the finalizer of a workspace deleted in the foreground, once it has no pod."""
     workspaces, pods = (
         server.engine.registry.get(group, version, plural) for group, version, plural in KINDS
     )
@@ -112,11 +118,10 @@ def cluster(
         yield found
         jp_asyncio_loop.run_until_complete(empty())
         return
-    store = Store.open(tmp_path / "cluster.db")
+    store = filled_store(tmp_path, set_up)
     token = secrets.token_hex(8)
     server = ApiServer(store, token, Admission(store))
     port = jp_asyncio_loop.run_until_complete(server.start("127.0.0.1", 0))
-    set_up(server)
     collect_what_owns_nothing(server, jp_asyncio_loop)
     kubeconfig = {
         "apiVersion": "v1",
@@ -140,7 +145,7 @@ def administrator(cluster_kind: str) -> str:
 
 @pytest.fixture
 def guarded(cluster_kind: str) -> None:
-    """For tests of rules that the embedded cluster has built in and a real one gets by our webhook."""
+    """Skip tests of admission rules on a real cluster, which gets them by our webhook."""
     if cluster_kind == "real":
         pytest.skip("a real cluster without our webhook does not know our rules")
 

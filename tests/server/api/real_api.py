@@ -1,4 +1,4 @@
-"""A real cluster as the tests of the API need it: set up and changed by requests, where the embedded one is by its engine."""
+"""A real cluster with the interface that the API's tests use of the embedded one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the original does badly and we do not, where a client can only be better off (docs/dialects.md, its last table)."""
+"""Deliberate improvements over the original server (last table of docs/dialects.md)."""
 
 from __future__ import annotations
 

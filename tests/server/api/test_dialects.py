@@ -1,4 +1,4 @@
-"""docs/dialects.md: to the letter behind trusted headers, our own way when asked or anywhere else."""
+"""Compatibility mode behind trusted headers, native mode elsewhere (docs/dialects.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`--trusted-header-auth` on the embedded cluster: its RBAC decides for each request; a handler that forgets to ask reaches nothing."""
+"""`--trusted-header-auth`: the cluster's RBAC authorizes each request.
+
+A handler that does not authorize has no access to the services.
+"""
 
 from __future__ import annotations
 

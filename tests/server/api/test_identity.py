@@ -1,4 +1,4 @@
-"""Users by headers: who is named, what the cluster is asked about them, how long its word counts."""
+"""Users from headers: authentication, access reviews, and how long these are cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Jupyter server tells its kernels: an address that they can reach, and a token in a file."""
+"""The address and the token file that a Jupyter server gives to its kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workspace kinds, pictures, claims and storage classes over HTTP (contract operations 13 to 24)."""
+"""Workspace kinds, pictures, claims and storage classes over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Odd values in bodies, in queries and in the cluster's own objects: each write is refused with a reason or done, no list fails."""
+"""Unusual values in bodies, queries and the cluster's objects.
+
+Each write succeeds or is rejected with a reason, and no list fails.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ CREATED = [
 
 
 def places(document: Any) -> Iterator[Any]:
-    """The document with each of its values in turn replaced by the mark, and each key of an object as well."""
+    """Yield the document with each value and each key in turn replaced by the mark."""
     if isinstance(document, dict):
         for key, child in document.items():
             yield {MARK if one == key else one: value for one, value in document.items()}
@@ -74,7 +77,7 @@ def places(document: Any) -> Iterator[Any]:
 
 
 def texts(document: Any, *values: str) -> Iterator[str]:
-    """The document as JSON with each value at each of its places; where a key stood, only a text can."""
+    """Yield the document as JSON with each value at each place, and each text as each key."""
     for changed in places(document):
         encoded = json.dumps(changed)
         for value in values:

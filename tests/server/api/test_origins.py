@@ -1,4 +1,7 @@
-"""Which requests of browsers come from pages of other sites, by the header sets that Chromium sends, and that the API refuses them."""
+"""The API rejects browser requests from pages of other sites.
+
+The header sets are those that Chromium sends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restart stands in the cluster until it is done, whatever becomes of the server that was asked for it."""
+"""A restart is stored in the cluster until it is done, even if the server ends meanwhile."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_whoever_starts_it_by_hand_ends_the_restart(
 async def test_a_restart_that_another_server_began_is_finished(
     ask: Ask, cluster: ApiServer
 ) -> None:
-    """That server died, and the cluster's controller does not know what a restart is (Kubeflow's)."""
+    """The server died, and the controller (Kubeflow's) does not support restarts."""
     await ask("POST", "workspaces/default", workspace(paused=True))
     set_status(cluster, "desk", "Terminating")
     row = cluster.engine.registry.get("kubeflow.org", "v1beta1", "workspaces")

@@ -1,4 +1,4 @@
-"""What holds for every route: signing in, methods, origins, odd requests, what counts as activity."""
+"""Rules of all routes: authentication, methods, origins, bad requests, activity."""
 
 from __future__ import annotations
 

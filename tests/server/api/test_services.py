@@ -1,4 +1,4 @@
-"""A local cluster that died is started again, and who only needs what is known does not wait for it."""
+"""A local cluster that died is restarted; requests that need only the cache do not wait."""
 
 from __future__ import annotations
 

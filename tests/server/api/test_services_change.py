@@ -1,4 +1,4 @@
-"""A restarted local cluster, and another cluster in the kubeconfig, are found by a server that runs."""
+"""A running server finds a restarted local cluster and another one in the kubeconfig."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def names(api: Api) -> list[str]:
 
 
 async def usable(api: Api, condition: Callable[[], bool]) -> None:
-    """Raises `TimeoutError` when the new cluster is not served within the seconds that the issue names."""
+    """Raise `TimeoutError` if the new cluster is not served within `USABLE_SECONDS`."""
     async with timeout(USABLE_SECONDS):
         while True:
             with suppress(NotReady):

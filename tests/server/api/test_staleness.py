@@ -1,4 +1,4 @@
-"""Since when the cluster has not been heard from: in the answers, in the stream, and in the health of the server."""
+"""How stale the cache is: in responses, in the stream, and in the server's health."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEADER = "Jupyter-Workspaces-Stale-Since"
 def flaky(
     cluster: ApiServer, tmp_path: Path, jp_asyncio_loop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """The proxy that the server reaches its cluster by; the caches' clock runs ten times as fast."""
+    """The proxy between the server and its cluster; the caches' times are a tenth."""
     serving = flaky_api(from_kubeconfig(tmp_path / "kubeconfig"))
     api = jp_asyncio_loop.run_until_complete(serving.__aenter__())
     document = yaml.safe_load((tmp_path / "kubeconfig").read_text())
@@ -60,7 +60,7 @@ def cache(jp_serverapp: Any) -> Any:
 
 
 def is_about(told: str, since: datetime) -> bool:
-    """Whether a told time is `since`; of several types the one that was silent first counts, so it may be a little earlier."""
+    """Whether a time is `since`, or shortly before, if another type became stale first."""
     at = datetime.strptime(told, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     return abs((at - since).total_seconds()) <= 3
 

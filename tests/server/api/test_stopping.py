@@ -1,4 +1,4 @@
-"""Deleting and pausing, until the programs have ended; what a container last said; which step of a start fails."""
+"""Deleting and pausing until programs have ended; last messages; failed start steps."""
 
 from __future__ import annotations
 
