@@ -75,7 +75,10 @@ class Liveness:
         """Record a lost connection. `shown` says whether the page shows rows that are now stale."""
         self._stop()
         self._say(
-            "lost" if shown else "failed", int(self._received_at) or _now(), error.message, error.hint
+            "lost" if shown else "failed",
+            int(self._received_at) or _now(),
+            error.message,
+            error.hint,
         )
 
     def problem(self, text: str) -> None:
