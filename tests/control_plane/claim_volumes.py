@@ -1,4 +1,4 @@
-"""Volumes for claims on a cluster where nobody provides any: what a storage driver does, by folders of this machine."""
+"""Volumes for claims on a cluster without a storage driver: folders of this machine."""
 
 from __future__ import annotations
 

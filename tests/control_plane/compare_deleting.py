@@ -1,4 +1,4 @@
-"""Exchanges about deletion: finalizers, preconditions, propagation, whole collections, namespaces."""
+"""Exchanges about deletion: finalizers, preconditions, propagation, namespaces."""
 
 from __future__ import annotations
 

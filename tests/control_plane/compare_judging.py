@@ -1,4 +1,4 @@
-"""Exchanges about CEL rules of CRDs: definitions that are refused, objects that break a rule, rules that come when objects are there."""
+"""Exchanges about CEL rules of CRDs: invalid rules, invalid objects, rules added later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges about patches: merge, JSON, strategic merge, server-side apply with its managers and conflicts."""
+"""Exchanges about patches: merge, JSON, strategic merge, server-side apply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges about reading: lists, selectors, pages, watches with bookmarks, 410, tables and other forms."""
+"""Exchanges about reading: lists, selectors, pages, watches, bookmarks, 410, tables."""
 
 from __future__ import annotations
 

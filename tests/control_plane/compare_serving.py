@@ -1,4 +1,4 @@
-"""Exchanges about the server itself: discovery, OpenAPI, access reviews, definitions, paths and methods that it has not."""
+"""Exchanges about the server: discovery, OpenAPI, access reviews, definitions, 404, 405."""
 
 from __future__ import annotations
 

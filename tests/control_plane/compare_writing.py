@@ -1,4 +1,4 @@
-"""Exchanges about creating and replacing: refusals, field validation, defaults, pruning, dry run, names, generation, `/status`."""
+"""Exchanges about creating and replacing: validation, defaults, pruning, dry run, status."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and kwok for its nodes.
+"""A real Kubernetes control plane on loopback, with nodes simulated by kwok.
 
-Each has its own folder, free ports and certificates for a day. `python tests/control_plane/control_plane.py FOLDER` keeps one until
-it is interrupted and prints its kubeconfig, so that people can ask it.
+Each has its own folder, free ports, and certificates for a day.
+`python tests/control_plane/control_plane.py FOLDER` starts one, prints its kubeconfig, and stops it
+on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ STOP_SECONDS = 10.0
 ATTEMPTS = 3
 ADMIN = "test-admin"
 SIMULATED = ("jupyter-workspaces/simulated", "true")
-# Nobody is there who says of these nodes that they live: those that tests play, for as long as the tests last.
+# Nodes that tests simulate send no heartbeats, so they must count as alive during the tests.
 PLAYED_NODE_LIFE = "24h"
 _PR_SET_PDEATHSIG = 1
 
@@ -40,7 +41,7 @@ Object = dict[str, Any]
 
 
 class ControlPlaneError(Exception):
-    """It did not start, or a request to it failed. The text has the end of the log that tells why."""
+    """It did not start, or a request to it failed. The text has the end of the log."""
 
 
 class PortTaken(ControlPlaneError):

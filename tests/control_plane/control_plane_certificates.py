@@ -1,4 +1,4 @@
-"""An authority for a day, and certificates by it: of a real API server and its kubelet, and of the people who ask it."""
+"""A certificate authority for a day, and certificates of API server, kubelet and users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controller as a process of its own on a real control plane, with the rights that `deploy/` gives it and no others."""
+"""The controller as a process on a real control plane, with exactly the rights of `deploy/`."""
 
 from __future__ import annotations
 
@@ -168,7 +168,10 @@ class DeployedController:
 
 
 def requests(plane: ControlPlane, verbs: Iterable[str], resources: Iterable[str]) -> float:
-    """How many requests the API server has answered, by its own metrics; resources as `workspaces` or `workspaces/status`."""
+    """Return the number of requests by the API server's own metrics.
+
+    Resources are named as `workspaces` or `workspaces/status`.
+    """
     found = 0.0
     for line in plane.ask("GET", "/metrics")[1].splitlines():
         if line.startswith("apiserver_request_total{"):

@@ -1,4 +1,4 @@
-"""The embedded API server with its controllers in this process: what the real one is compared with."""
+"""The embedded API server with its controllers, in this process."""
 
 from __future__ import annotations
 

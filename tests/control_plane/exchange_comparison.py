@@ -1,4 +1,4 @@
-"""What two servers answered differently, and the table in docs/differences.md that must tell exactly that."""
+"""Differences between two servers, checked against the table in docs/differences.md."""
 
 from __future__ import annotations
 

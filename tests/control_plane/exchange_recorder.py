@@ -1,4 +1,4 @@
-"""Asks an API server and keeps what it answered, each exchange under a name, without what can never be equal (ids, times, revisions)."""
+"""Record named exchanges with an API server, without ids, times and revisions."""
 
 from __future__ import annotations
 

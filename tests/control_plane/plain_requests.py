@@ -1,4 +1,4 @@
-"""One request to an API server without a loop: for what waits for a cluster, and for tests that only set it up."""
+"""One request to an API server without an event loop, for waiting and set-up."""
 
 from __future__ import annotations
 

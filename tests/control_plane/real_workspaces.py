@@ -1,6 +1,7 @@
 """`python real_workspaces.py FOLDER`: a real control plane where workspaces really run, on this machine's processes.
 
-Our node joins it as a kubelet would, our controller works for it, claims get folders. It says `KUBECONFIG=…` when it is ready and ends by SIGTERM.
+Our node joins it like a kubelet, our controller runs, and claims get folders. It prints
+`KUBECONFIG=…` when it is ready, and ends on SIGTERM.
 """
 
 from __future__ import annotations

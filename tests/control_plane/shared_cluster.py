@@ -47,7 +47,11 @@ KEPT = {
 
 
 async def clean(cluster: Cluster) -> None:
-    """Delete what tests may have left in its namespaces and beside them, finalizers or not. Raises `AssertionError` when something stays."""
+    """Delete what tests may have left, with or without finalizers.
+
+    Raises:
+        AssertionError: An object cannot be deleted.
+    """
     with contextlib.suppress(
         NotFound
     ):  # what `install` remembers: samples that were deleted would not come back
