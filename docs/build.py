@@ -1,7 +1,7 @@
 """Build the documentation site into `docs/_build/html` and check it: `python docs/build.py`.
 
-Needs the extra `docs`, and nothing from the internet. Fails if Sphinx prints a warning, if a link to a file, a
-heading or another page leads nowhere, or if a page loads something from another site.
+Needs the extra `docs`, and nothing from the internet. Fails if Sphinx prints a warning, if a link
+to a file, a heading or another page is broken, or if a page loads something from another site.
 """
 
 from __future__ import annotations

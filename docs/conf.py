@@ -1,4 +1,7 @@
-"""Configuration of the documentation site: https://www.sphinx-doc.org/en/master/usage/configuration.html."""
+"""Configuration of the documentation site.
+
+https://www.sphinx-doc.org/en/master/usage/configuration.html
+"""
 
 from __future__ import annotations
 

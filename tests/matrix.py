@@ -40,7 +40,8 @@ def clients(kind: str, names: list[str]) -> list[Outcome]:
                 matrix_operator.built(matrix_kubectl.built(client)), cluster
             ):
                 print(
-                    f"{'FAIL' if outcome.failure else 'ok':<5}{outcome.seconds:6.1f} s  {outcome.row}",
+                    f"{'FAIL' if outcome.failure else 'ok':<5}"
+                    f"{outcome.seconds:6.1f} s  {outcome.row}",
                     flush=True,
                 )
                 if outcome.failure:

@@ -1,8 +1,8 @@
 """Check that a release is consistent and complete.
 
-`python tools/check_release.py --dist DIST` compares the versions of the package, the front end, the manifests, the
-distributions in DIST and CHANGELOG.md, and runs check-manifest and `twine check`. With `--tag vVERSION`, it also checks the
-tag, and that CHANGELOG.md has the date of the release.
+`python tools/check_release.py --dist DIST` compares the versions of the package, the front end, the
+manifests, the distributions in DIST and CHANGELOG.md, and runs check-manifest and `twine check`.
+With `--tag vVERSION`, it also checks the tag, and that CHANGELOG.md has the date of the release.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def source_versions() -> Iterator[tuple[str, str]]:
 
 
 def built_versions(dist: Path) -> Iterator[tuple[str, str]]:
-    """Yield the versions of the wheel and of the front end in it, and of the sdist, from their names and contents."""
+    """Yield the versions of the wheel, of the front end in it, and of the sdist."""
     for wheel in dist.glob("*.whl"):
         yield wheel.name, wheel.name.split("-")[1]
         with zipfile.ZipFile(wheel) as archive:
@@ -69,7 +69,8 @@ def changelog_problems(version: str, tag: str | None) -> Iterator[str]:
     if released and released[1] != version:
         yield f"CHANGELOG.md: the newest version is {released[1]}, the package's is {version}"
     if not released and heading != "[Unreleased]":
-        yield f"CHANGELOG.md: the newest heading is '{heading}', neither '[Unreleased]' nor '[VERSION] - DATE'"
+        expected = "'[Unreleased]' or '[VERSION] - DATE'"
+        yield f"CHANGELOG.md: the newest heading is '{heading}', not {expected}"
 
 
 def run(*command: str) -> Iterator[str]:

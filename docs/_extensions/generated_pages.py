@@ -1,4 +1,4 @@
-"""Write the parts of the site that come from the code into `docs/generated/`, before Sphinx reads any page."""
+"""Write the parts of the site that come from the code into `docs/generated/`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
 
 
 def write(folder: Path) -> None:
-    """Write all generated parts. A file that would stay the same is not touched, so rebuilds are fast."""
+    """Write all generated parts, except those that have not changed, so that rebuilds are fast."""
     folder.mkdir(exist_ok=True)
     parts = {
         "http-api.md": openapi_tables.markdown(description("/api/v1")),
         "python-api.md": python_api.markdown(),
-        "settings.md": settings_tables.markdown(),
     }
+    for name, (owner, inherited) in settings_tables.PARTS.items():
+        parts[name] = settings_tables.markdown(owner, inherited)
     for name, text in parts.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -30,7 +31,7 @@ def write(folder: Path) -> None:
 
 
 def _plain_text(app: Any, context: Any, lines: list[str]) -> None:
-    """Help texts of the command line are plain text: escape asterisks, and mark names of options as code."""
+    """Mark options as code in help texts, which are plain text, and escape asterisks."""
     lines[:] = [
         line if line.startswith("..") else _OPTION.sub(r"``\1``", line.replace("*", "\\*"))
         for line in lines

@@ -1,4 +1,8 @@
-"""Check links without the internet: in Markdown files as a reader of the repository follows them, and in the built site."""
+"""Check links without the internet.
+
+In Markdown files as a reader of the repository follows them, with the files that their text names,
+and in the built site.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+_FOLDERS = r"(?:\.ci|benchmarks|deploy|docs|jupyter_workspaces|labextension|tests|tools)"
+_FILE = re.compile(rf"({_FOLDERS}/[\w./-]+\w)(?:::\w+)?\Z")
 _LOADED = {
     ("script", "src"),
     ("link", "href"),
@@ -24,7 +31,7 @@ _LOADED = {
 
 
 def in_markdown(root: Path) -> list[str]:
-    """Return one line for each broken link in the Markdown files of the repository, README and CONTRIBUTING included."""
+    """Return one line for each broken link in the Markdown files of the repository at `root`."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "*.md"],
         cwd=root,
@@ -38,33 +45,49 @@ def in_markdown(root: Path) -> list[str]:
         if (root / name).exists()
     }
     broken = []
-    for path, (_, targets) in pages.items():
-        for target in targets:
+    for path, page in pages.items():
+        # A changelog names files that were there then.
+        describes = path.relative_to(root).parts[0] in ("docs", "README.md", "CONTRIBUTING.md")
+        named = page.files if describes else ()
+        problems = [(name, "there is no such file") for name in named if not (root / name).exists()]
+        for target in page.links:
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
                 continue
             file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if not file.exists():
-                broken.append(f"{path.relative_to(root)}: {target}: there is no such file")
-            elif parts.fragment and file in pages and unquote(parts.fragment) not in pages[file][0]:
-                broken.append(f"{path.relative_to(root)}: {target}: there is no such heading")
+                problems.append((target, "there is no such file"))
+            elif (
+                parts.fragment
+                and file in pages
+                and unquote(parts.fragment) not in pages[file].anchors
+            ):
+                problems.append((target, "there is no such heading"))
+        broken += [f"{path.relative_to(root)}: {target}: {problem}" for target, problem in problems]
     return broken
 
 
-def _read(path: Path) -> tuple[set[str], list[str]]:
-    """Anchors of a file's headings, as code hosts make them, and the targets of its links and images."""
-    anchors: set[str] = set()
-    targets: list[str] = []
+@dataclass(frozen=True)
+class _Markdown:
+    """Anchors of headings as code hosts write them, targets of links and images, named files."""
+
+    anchors: set[str]
+    links: list[str]
+    files: list[str]
+
+
+def _read(path: Path) -> _Markdown:
+    found = _Markdown(set(), [], [])
     tokens = MarkdownIt("commonmark").enable("table").parse(path.read_text(encoding="utf-8"))
     for number, token in enumerate(tokens):
         if token.type == "heading_open":
-            anchors.add(_slug(_text(tokens[number + 1])))
-        targets += [
-            str(one.attrs.get("href") or one.attrs.get("src"))
-            for one in token.children or ()
-            if one.type in ("link_open", "image")
-        ]
-    return anchors, targets
+            found.anchors.add(_slug(_text(tokens[number + 1])))
+        for one in token.children or ():
+            if one.type in ("link_open", "image"):
+                found.links.append(str(one.attrs.get("href") or one.attrs.get("src")))
+            elif one.type == "code_inline" and (named := _FILE.match(one.content)):
+                found.files.append(named[1])
+    return found
 
 
 def _text(token: Token) -> str:
@@ -88,7 +111,7 @@ class _Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect what an element has. Links to other sites are left to the reader; what a page loads is not."""
+        """Collect the ids of an element, the links, and the files that the page loads."""
         for name, value in attrs:
             if name in ("id", "name") and value:
                 self.ids.add(value)
@@ -99,7 +122,7 @@ class _Page(HTMLParser):
 
 
 def in_site(site: Path) -> list[str]:
-    """Return one line for each link in the built site that leads nowhere, and for each file that a page loads from another site."""
+    """Return one line for each broken link of the site, and for each file from another site."""
     pages = {
         path: _Page(path.read_text(encoding="utf-8"))
         for path in sorted(site.rglob("*.html"))

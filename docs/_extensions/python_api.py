@@ -1,4 +1,4 @@
-"""List the public names of the Python client for autodoc, so that none can be missing on the page."""
+"""List all public names of the Python client for autodoc."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Show Markdown files of the repository's root as pages of the site, with working links in both places.
+"""Show Markdown files of the repository's root as pages, with links that work in both places.
 
-A page such as `docs/contributing.md` includes `CONTRIBUTING.md`. Links in the included file are relative to
-the root, and links to it from other pages leave `docs/`: both are changed to the page while Sphinx reads.
+A page such as `docs/contributing.md` includes `CONTRIBUTING.md`. Links in the included file are
+relative to the root, and links to it from other pages leave `docs/`: both are changed to the page
+while Sphinx reads.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def from_root(text: str) -> str:
 
 
 def from_docs(text: str) -> str:
-    """Return the text of a page in `docs/` with links to files of the root changed to their pages."""
+    """Return the text of a page in `docs/` with links to files of the root as links to pages."""
 
     def changed(found: re.Match[str]) -> str:
         target = found["target"]

@@ -1,8 +1,9 @@
-"""Render the settings of the server extension and of `jupyter workspaces serve` as Markdown, from their traits."""
+"""Render the settings of the server extension and of `serve` as Markdown, from their traits."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from traitlets import Bool, HasTraits, Int, List, TraitType
@@ -12,53 +13,33 @@ from jupyter_workspaces.server.app import JupyterWorkspaces
 from jupyter_workspaces.server.http.identity import HeaderIdentities
 from jupyter_workspaces.server.serve import ServeApp
 
-# What each group is for, its class, and inherited traits of which it changes the default.
-GROUPS: tuple[tuple[str, str, type[Configurable], tuple[str, ...]], ...] = (
-    (
-        "The server extension",
-        "Set these in `jupyter_server_config.py` as `c.JupyterWorkspaces.NAME`, or on the command line as\n"
-        "`jupyter lab --JupyterWorkspaces.NAME=VALUE`. For `jupyter workspaces serve`, set them in\n"
-        "`jupyter_workspaces_serve_config.py`, except those that are options of the command: there the options apply.",
-        JupyterWorkspaces,
-        (),
-    ),
-    (
-        "`jupyter workspaces serve`",
-        "Set these in `jupyter_workspaces_serve_config.py` as `c.ServeApp.NAME`, in one of the directories that\n"
-        "`jupyter --paths` lists as `config`. Those that are options of the command are only set by the options.",
-        ServeApp,
-        ("max_body_size",),
-    ),
-    (
-        "Users named by headers",
-        "For `jupyter workspaces serve --trusted-header-auth`, as `c.HeaderIdentities.NAME`.",
-        HeaderIdentities,
-        (),
-    ),
-)
+PARTS: dict[str, tuple[type[Configurable], tuple[str, ...]]] = {
+    "settings-extension.md": (JupyterWorkspaces, ()),
+    "settings-serve.md": (ServeApp, ("max_body_size",)),
+    "settings-headers.md": (HeaderIdentities, ()),
+}
+"""Class of each file, and inherited traits of which it changes the default."""
 
 
-def markdown() -> str:
-    """Return one section for each class, from headings of the second level on."""
-    lines: list[str] = []
-    for title, text, owner, inherited in GROUPS:
-        lines += [f"## {title}", "", text, ""]
-        own = owner.class_own_traits(config=True)
-        for name, trait in {
-            **own,
-            **{name: owner.class_traits()[name] for name in inherited},
-        }.items():
-            lines += _setting(owner, name, trait)
-    return "\n".join(lines)
+def markdown(owner: type[Configurable], inherited: Sequence[str]) -> str:
+    """Return a section of the third level for each setting of a class."""
+    traits = owner.class_traits(config=True).items()
+    ours = [(name, one) for name, one in traits if name in inherited or _is_ours(one)]
+    return "\n".join(line for name, trait in ours for line in _setting(owner, name, trait))
+
+
+def _is_ours(trait: TraitType[Any, Any]) -> bool:
+    defined_by = trait.this_class
+    return defined_by is not None and defined_by.__module__.startswith("jupyter_workspaces.")
 
 
 def _setting(owner: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> list[str]:
-    facts = [_type(trait), f"default {_default(owner, name, trait)}", *_bounds(trait)]
+    facts = [f"default {_default(owner, name, trait)}", *_bounds(trait)]
     return [
         f"(setting-{owner.__name__.lower()}-{name.replace('_', '-')})=",
         f"### `{name}`",
         "",
-        f"{', '.join(facts)}".capitalize() + ".",
+        f"{_type(trait).capitalize()}, {', '.join(facts)}.",
         "",
         _prose(trait.help),
         "",
@@ -66,7 +47,7 @@ def _setting(owner: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> l
 
 
 def _prose(text: str) -> str:
-    """Plain text as Markdown: nothing in it is markup, except names of pages, which become links."""
+    """Return plain text as Markdown, with names of pages as links and options as code."""
     escaped = re.sub(r"([\\*_<>\[\]])", r"\\\1", " ".join(text.split()))
     linked = re.sub(r"docs/([\w-]+)\.md", r"[\1](\1.md)", escaped)
     return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*)", r"`\1`", linked)

@@ -151,7 +151,7 @@ def uninstall(
 def doctor(kubeconfig: str, context: str, output: str) -> None:
     """Check connection, permissions and installation.
 
-    Suggests a fix for each problem. Exits with code 1 if a problem prevents workspaces from working.
+    Suggests a fix for each problem. Exit code 1 if a problem prevents workspaces from working.
     """
     from jupyter_workspaces.client.asynchronous import AsyncClient
     from jupyter_workspaces.install.doctor import examine
@@ -285,10 +285,11 @@ def _carry_out(
     except NotReady as error:
         complain(str(error))
         sys.exit(TIMEOUT)
-    echo("Done." if plan.changes else "Already up to date.")
+    echo("Done." if plan.changes else "Nothing to change.")
 
 
 def show_plan(endpoint: Endpoint, plan: Plan) -> None:
+    """Print a plan: the cluster, and each step with its reason."""
     echo(printable(f"Cluster: {endpoint.name} at {endpoint.url}"))
     if plan.installed is not None:
         echo(printable(f"Installed: version {plan.installed}"))
@@ -298,6 +299,7 @@ def show_plan(endpoint: Endpoint, plan: Plan) -> None:
 
 
 def print_line(line: Line) -> None:
+    """Print a line of the doctor: sign, finding and what to do."""
     sign, colour = _SIGNS[line.state]
     found = f"{printable(line.about)}: {indented(line.found)}"
     echo(

@@ -10,8 +10,18 @@ import click
 from . import claims, installation, local, serve, workspaces
 from .state import CommandState
 
+EPILOG = """\b
+Exit codes: 0 success, 1 failed or denied, 2 wrong usage or value, 3 not found,
+  4 server not reachable, 5 timeout.
+Completion for bash (similar for zsh and fish):
+  eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
+"""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
 @click.version_option(package_name="jupyter-workspaces")
 @click.option(
     "--url",
@@ -24,12 +34,6 @@ def cli(context: click.Context, url: str | None) -> None:
 
     A NAME can also be NAMESPACE/NAME. Without JUPYTER_WORKSPACES_URL, a local server is started on
     demand, which shuts down when idle.
-
-    \b
-    Exit codes: 0 success, 1 failed or denied, 2 wrong usage or value, 3 not found,
-      4 server not reachable, 5 timeout.
-    Completion for bash (similar for zsh and fish):
-      eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
     """
     context.obj = CommandState(url)
 

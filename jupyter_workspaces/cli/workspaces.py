@@ -62,7 +62,8 @@ def list_(state: CommandState, all_namespaces: bool, go_on: bool, output: str) -
     if not found and output == "table":
         echo(
             printable(
-                f"No workspaces in {found.where}. `jupyter workspaces spawn jupyterlab` creates one."
+                f"No workspaces in {found.where}. "
+                "`jupyter workspaces spawn jupyterlab` creates one."
             ),
             err=True,
         )

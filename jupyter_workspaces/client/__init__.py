@@ -120,6 +120,7 @@ def spawn(
     paused: bool = False,
     wait: bool = False,
 ) -> Workspace:
+    """Create and start a workspace; see `Client.spawn`."""
     return default().spawn(
         kind,
         name,

@@ -292,6 +292,11 @@ class AsyncClient(Transport):
     async def _events(
         self, namespace: str | None, last_event_id: str | None
     ) -> AsyncIterator[ServerEvent]:
+        """Yield the events of one connection.
+
+        Parsed here, because the SSE libraries for aiohttp are unmaintained or hide comments, which
+        show that a quiet connection is alive.
+        """
         headers = {"Accept": "text/event-stream"} | (
             {"Last-Event-ID": last_event_id} if last_event_id else {}
         )

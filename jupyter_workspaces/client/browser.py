@@ -36,7 +36,7 @@ def open_page(name: str, url: str, server: Server, note: str = "") -> None:
 
     script = ""
     if server.same_page:
-        # Only when the cell runs, not when a saved notebook is opened. If blocked, the link remains.
+        # Only when the cell runs, not when a saved notebook is opened. The link remains.
         now = int(time.time() * 1000)
         script = (
             f"<script>if (Math.abs(Date.now() - {now}) < {OPEN_AT_ONCE_MS}) "

@@ -140,7 +140,7 @@ def _candidate(url: str | None, token: str | None) -> Candidate | None:
 
 
 def _own_server(path: Path) -> Candidate:
-    """Return the Jupyter server that started this kernel, with its credentials. Raises `WorkspaceError`."""
+    """Return the Jupyter server that started this kernel. Raises `WorkspaceError`."""
     try:
         found = kernel_file.read(path)
         trust = tls.pinned_context(found.certificate.encode()) if found.certificate else None

@@ -26,13 +26,14 @@ _SORTING = """
   const table = document.getElementById("TABLE");
   if (!table) return;
   const body = table.tBodies[0];
-  const key = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent.trim();
+  const key = ({cells}, column) => cells[column].dataset.key ?? cells[column].textContent.trim();
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
     const sort = () => {
       const down = heading.getAttribute("aria-sort") === "ascending";
-      const compare = (a, b) => key(a, column).localeCompare(key(b, column), undefined, {numeric: true});
-      const number = (a, b) => key(a, column) - key(b, column);
-      const rows = [...body.rows].sort(body.rows[0].cells[column].dataset.key === undefined ? compare : number);
+      const text = new Intl.Collator(undefined, {numeric: true}).compare;
+      const isNumber = body.rows[0].cells[column].dataset.key !== undefined;
+      const compare = isNumber ? (a, b) => a - b : text;
+      const rows = [...body.rows].sort((a, b) => compare(key(a, column), key(b, column)));
       body.append(...(down ? rows.reverse() : rows));
       for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");

@@ -20,6 +20,7 @@ class Table(Sequence[T]):
     """Immutable list that renders as a table."""
 
     def __init__(self, items: Iterable[T]) -> None:
+        """Create a list of items."""
         self._items = tuple(items)
 
     @overload
@@ -29,9 +30,11 @@ class Table(Sequence[T]):
     def __getitem__(self, index: slice) -> Sequence[T]: ...
 
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        """Return an item, or a sequence of items."""
         return self._items[index]
 
     def __len__(self) -> int:
+        """Return the number of items."""
         return len(self._items)
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
@@ -43,6 +46,7 @@ class Table(Sequence[T]):
         raise NotImplementedError
 
     def __repr__(self) -> str:
+        """Return a table as text."""
         headings, rows = self.rows()
         return display.text_table(headings, rows) if rows else "(none)"
 
@@ -68,6 +72,13 @@ class WorkspaceList(Table[Workspace]):
         where: str = "",
         volumes: Callable[[str], Mapping[str, list[str]]] | None = None,
     ) -> None:
+        """Create a list.
+
+        Args:
+            items: Workspaces.
+            where: Namespace as text, for messages.
+            volumes: Returns the volumes of each workspace in a namespace, by name.
+        """
         super().__init__(items)
         self.where, self._volumes = where, volumes
 
@@ -87,6 +98,7 @@ class WorkspaceList(Table[Workspace]):
                     one.mounts = sorted(known.get(one.name, []))
 
     def __repr__(self) -> str:
+        """Return a table as text, or a sentence if the list is empty."""
         return super().__repr__() if self else f"No workspaces in {self.where}."
 
     def rows(self) -> tuple[list[str], list[list[str]]]:

@@ -1,6 +1,10 @@
-"""The one private thread with the one private event loop, on which all of the kernel's I/O happens.
+"""The client's private thread with its event loop, which does all I/O of a kernel.
 
-A kernel runs its callbacks on threads that differ by version, some with a running loop; from each of them this works the same.
+ipykernel runs callbacks on different threads depending on its version, some with a running event
+loop. The functions of this module work the same on all of them.
+
+anyio's `BlockingPortal` is not used: it cancels a task again at each `await` of its clean-up, so an
+interrupted `spawn` could not delete the volumes that it created, and its end has no time limit.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from .errors import Unreachable
 
 T = TypeVar("T")
 
-STOP_LIMIT = 3.0  # seconds that open work gets to end when Python ends
+STOP_LIMIT = 3.0  # seconds for tasks to end when Python exits
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +31,14 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pid = 0
-_stopped: asyncio.AbstractEventLoop | None = None  # at Python's end it stays stopped
+_stopped: asyncio.AbstractEventLoop | None = None  # the loop that was stopped at exit
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """The private loop; made with its thread on first use, and again in a forked child or when the thread has ended."""
+    """Return the private loop.
+
+    Starts it and its thread on first use, in a forked child, and if the thread has ended.
+    """
     global _loop, _thread, _pid
     with _lock:
         if (
@@ -40,7 +47,7 @@ def loop() -> asyncio.AbstractEventLoop:
             and _pid == os.getpid()
             and (_thread is None or not _thread.is_alive())
         ):
-            log.error("The thread of the workspaces' client had ended; it is started again.")
+            log.error("The client's private thread has ended. Starting it again.")
             _loop = None
         if _loop is None or _pid != os.getpid():
             started = threading.Event()
@@ -55,12 +62,12 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-    """Start it there and go on."""
+    """Start a coroutine on the private loop."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop())
 
 
 def start(coroutine: Coroutine[Any, Any, object], name: str) -> None:
-    """Start it there and forget it; what it raises is logged, by its type."""
+    """Start a coroutine on the private loop; logs the type of its exception."""
 
     def ended(future: Future[object]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
@@ -70,41 +77,42 @@ def start(coroutine: Coroutine[Any, Any, object], name: str) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-    """Run it there and wait. Raises what it raises, and `TimeoutError` after `timeout` seconds.
+    """Run a coroutine on the private loop, and return its result.
 
-    Called on the private thread itself it would wait for ever: that is a `RuntimeError`.
+    Raises its exceptions, `TimeoutError` after `timeout` seconds, and `RuntimeError` on the private
+    thread itself, where it would wait for itself. An interrupt cancels the coroutine.
     """
     if inside():
         coroutine.close()
         raise RuntimeError(
-            "This waits for the thread it runs on: await the AsyncClient's method instead."
+            "Cannot wait on the client's private thread: await the AsyncClient's method instead."
         )
     future = submit(coroutine)
     try:
         return future.result(timeout)
-    except concurrent.futures.TimeoutError as error:  # an own class before Python 3.11
-        if future.done():  # what the coroutine itself raised
+    except concurrent.futures.TimeoutError as error:  # a separate class before Python 3.11
+        if future.done():  # raised by the coroutine itself
             raise
         future.cancel()
-        raise TimeoutError(f"No answer within {timeout:g} s.") from error
+        raise TimeoutError(f"No response within {timeout:g} s.") from error
     except BaseException:
-        future.cancel()  # the person pressed Stop, or waited long enough: the request must not go on behind their back
+        future.cancel()  # interrupted: the request must not continue in the background
         raise
 
 
 def ask(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-    """`run` for what a server answers: no answer in time is `Unreachable`, a `WorkspaceError`."""
+    """Run a request like `run`, but raise `Unreachable` after `timeout` seconds."""
     try:
         return run(coroutine, timeout)
     except TimeoutError as error:
         raise Unreachable(
-            str(error) or "The server of workspaces did not answer in time.",
+            str(error) or "The workspaces server did not respond in time.",
             "Try again in a moment.",
         ) from error
 
 
 def iterate(values: AsyncIterator[T]) -> Iterator[T]:
-    """What an async generator yields there, one by one here; it is closed when nobody asks for more."""
+    """Iterate over an async generator that runs on the private loop; closes it at the end."""
 
     async def step() -> tuple[T] | None:
         try:
@@ -124,12 +132,12 @@ def iterate(values: AsyncIterator[T]) -> Iterator[T]:
 
 
 def call(function: Callable[..., object], *arguments: object) -> None:
-    """Have a plain function called there, soon; in the order of the calls."""
+    """Schedule a function call on the private loop; calls keep their order."""
     loop().call_soon_threadsafe(function, *arguments)
 
 
 def inside() -> bool:
-    """Whether this is the private thread."""
+    """Return whether the current thread is the private one."""
     return _thread is not None and threading.current_thread() is _thread
 
 

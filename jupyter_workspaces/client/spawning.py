@@ -39,7 +39,7 @@ def parse_mount(text: str) -> tuple[str, tuple[str, str]]:
 
 @dataclass(frozen=True)
 class SpawnRequest:
-    """Arguments of `spawn`. A `home` of None is `home-<name>`, created if missing; empty is none."""
+    """Arguments of `spawn`. `home` None is `home-<name>`, created if missing; empty is none."""
 
     kind: Kind
     image: str
@@ -145,8 +145,8 @@ async def create_with_claims(
 ) -> None:
     """Create claims (name and size), then the workspace that mounts them.
 
-    After an error or an interrupt, deletes the claims that it created, but not if the workspace exists
-    because only the response was lost. Raises `WorkspaceError`.
+    After an error or an interrupt, deletes the claims that it created, but not if the workspace
+    exists because only the response was lost. Raises `WorkspaceError`.
     """
     made: list[str] = []
     try:

@@ -77,7 +77,7 @@ class Client:
 
     @property
     def namespace(self) -> str:
-        """Default namespace: as given, else that of the server's credentials."""
+        """Default namespace, as given, else that of the server's credentials."""
         return self.asynchronous.namespace or portal.ask(
             self.asynchronous.usual_namespace(), CONNECT_LIMIT
         )

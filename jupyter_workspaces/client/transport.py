@@ -67,14 +67,17 @@ class Transport:
         self._finding: asyncio.Lock | None = None
 
     def __repr__(self) -> str:
+        """Return the class name and the server's address."""
         named = (self._url or "").partition("?")[0]  # the query may contain a token
         return f"{type(self).__name__}({self.root or named or 'not connected yet'!r})"
 
     async def __aenter__(self: T) -> T:
+        """Connect. Leaving the block closes the client."""
         await self.connect()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Close the client."""
         await self.close()
 
     @property

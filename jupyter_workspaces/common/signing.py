@@ -36,14 +36,14 @@ class Pair:
             )
         # A key with a password, or of another kind.
         except (TypeError, UnsupportedAlgorithm) as error:
-            raise ValueError(f"the key is of no use: {type(error).__name__}") from None
+            raise ValueError(f"the key cannot be used: {type(error).__name__}") from None
         except ValueError:
             raise ValueError("the certificate or the key is not valid PEM") from None
         if (
             not isinstance(private, ec.EllipticCurvePrivateKey)
             or private.public_key() != loaded.public_key()
         ):
-            raise ValueError("the key is not the certificate's")
+            raise ValueError("the key does not belong to the certificate")
         return cls(loaded, private)
 
     @property

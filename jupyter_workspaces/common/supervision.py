@@ -195,7 +195,7 @@ class SupervisedTask:
                 await self._work()
                 if self._ends:
                     return self.progressed()
-                self._failed("it ended by itself", None)
+                self._failed("it ended unexpectedly", None)
             except asyncio.CancelledError:
                 if self._is_cancelled():
                     raise
@@ -223,10 +223,10 @@ class SupervisedTask:
         if kind not in self._told:
             self._told.add(kind)
             if isinstance(error, self._expected):
-                self._log.warning("%s failed and is tried again: %s", self.name, problem)
+                self._log.warning("%s failed and will be retried: %s", self.name, problem)
             else:
                 self._log.error(
-                    "%s failed and is tried again: %s", self.name, problem, exc_info=traced(error)
+                    "%s failed and will be retried: %s", self.name, problem, exc_info=traced(error)
                 )
         self._changed_to(
             TaskHealth(

@@ -75,14 +75,14 @@ class Leadership:
         self.on_change: Callable[[bool], None] = lambda leading: None
         """Called with True when this instance becomes the leader, and with False when it ends."""
         self._cluster, self._namespace, self._name = cluster, namespace, name
-        self._seen: tuple[Any, ...] = ()
-        self._since = 0.0
-        self._until = 0.0
+        self._last_seen: tuple[Any, ...] = ()
+        self._unchanged_since = 0.0
+        self._may_write_until = 0.0
 
     @property
     def leading(self) -> bool:
         """Whether this instance may write now."""
-        return time.monotonic() < self._until
+        return time.monotonic() < self._may_write_until
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait for the Lease, work, and start again after its loss, until cancelled.
@@ -103,7 +103,7 @@ class Leadership:
             try:
                 await self._work(work)
             finally:
-                held, self._until = self.leading, 0.0
+                held, self._may_write_until = self.leading, 0.0
                 self.on_change(False)
                 if held:
                     await self._release()
@@ -115,7 +115,7 @@ class Leadership:
     async def _work(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run the work; returns after the Lease is lost and the work has stopped."""
         working = asyncio.ensure_future(work())
-        keeping = asyncio.create_task(self._keep(), name="lease")
+        keeping = asyncio.create_task(self._keep_renewing(), name="lease")
         try:
             await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -137,7 +137,7 @@ class Leadership:
         while True:
             try:
                 async with timeout(self.times.renew):
-                    if await self._try():
+                    if await self._try_to_hold():
                         return
                 trouble = ""
             except (ClusterError, asyncio.TimeoutError) as error:
@@ -146,13 +146,15 @@ class Leadership:
                 trouble = str(error)
             await asyncio.sleep(self.times.renew * random.uniform(0.4, 0.6))
 
-    async def _keep(self) -> None:
+    async def _keep_renewing(self) -> None:
         """Renew the Lease; returns when it is lost or could not be renewed in time."""
         while True:
-            await asyncio.sleep(min(self.times.renew, max(0.0, self._until - time.monotonic())))
+            await asyncio.sleep(
+                min(self.times.renew, max(0.0, self._may_write_until - time.monotonic()))
+            )
             try:
-                async with timeout(max(0.01, self._until - time.monotonic())):
-                    if not await self._try():
+                async with timeout(max(0.01, self._may_write_until - time.monotonic())):
+                    if not await self._try_to_hold():
                         return
                 continue
             except (ClusterError, asyncio.TimeoutError) as error:
@@ -161,7 +163,7 @@ class Leadership:
                 return
             await asyncio.sleep(min(1.0, self.times.renew / 4))
 
-    async def _try(self) -> bool:
+    async def _try_to_hold(self) -> bool:
         """Acquire or renew the Lease if this instance holds it, or its holder has gone.
 
         Returns whether this instance holds it then. Raises `ClusterError`.
@@ -170,54 +172,55 @@ class Leadership:
         try:
             held = await self._cluster.get(LEASES, self._name, self._namespace)
         except NotFound:
-            spec = self._spec(None, 0)
             body = {
                 "apiVersion": LEASES.api_version,
                 "kind": LEASES.kind,
                 "metadata": {"name": self._name},
-                "spec": spec,
+                "spec": self._renewed(None),
             }
             try:
                 await self._cluster.create(LEASES, body, self._namespace)
             except AlreadyExists:
                 return False
-            self._until = started + self.times.deadline
+            self._may_write_until = started + self.times.deadline
             return True
         spec = held.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder not in ("", self.identity) and not self._is_expired(spec):
             return False
         try:
-            await self._cluster.replace(
-                LEASES, held | {"spec": self._spec(spec, spec.get("leaseTransitions") or 0)}
-            )
+            await self._cluster.replace(LEASES, held | {"spec": self._renewed(spec)})
         except Conflict:
             if holder == self.identity:
                 raise
             return False
-        self._until = started + self.times.deadline
+        self._may_write_until = started + self.times.deadline
         return True
 
     def _is_expired(self, spec: Object) -> bool:
         """Return whether the Lease has not changed for its duration."""
         seen = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
-        if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
-        return time.monotonic() - self._since > float(
+        if seen != self._last_seen:
+            self._last_seen, self._unchanged_since = seen, time.monotonic()
+        return time.monotonic() - self._unchanged_since > float(
             spec.get("leaseDurationSeconds") or self.times.lease
         )
 
-    def _spec(self, before: Object | None, transitions: int) -> Object:
+    def _renewed(self, before: Object | None) -> Object:
+        """Return the spec of the Lease with this instance as its holder.
+
+        `before` is the present spec; None for a new Lease.
+        """
+        spec = before or {}
+        is_ours = spec.get("holderIdentity") == self.identity
+        is_transition = before is not None and not is_ours
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        mine = before is not None and before.get("holderIdentity") == self.identity
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": max(1, round(self.times.lease)),
-            "acquireTime": before["acquireTime"]
-            if before is not None and mine and before.get("acquireTime")
-            else now,
+            "acquireTime": (spec.get("acquireTime") if is_ours else None) or now,
             "renewTime": now,
-            "leaseTransitions": transitions + (0 if mine or before is None else 1),
+            "leaseTransitions": (spec.get("leaseTransitions") or 0) + int(is_transition),
         }
 
     async def _release(self) -> None:
@@ -225,17 +228,9 @@ class Leadership:
         try:
             async with timeout(self.times.stop):
                 held = await self._cluster.get(LEASES, self._name, self._namespace)
-                if (held.get("spec") or {}).get("holderIdentity") == self.identity:
-                    await self._cluster.replace(
-                        LEASES,
-                        held
-                        | {
-                            "spec": {
-                                **held["spec"],
-                                "holderIdentity": "",
-                                "leaseDurationSeconds": 1,
-                            }
-                        },
-                    )
+                spec = held.get("spec") or {}
+                if spec.get("holderIdentity") == self.identity:
+                    spec = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}
+                    await self._cluster.replace(LEASES, held | {"spec": spec})
         except (ClusterError, asyncio.TimeoutError) as error:
             log.info("The lease was not released and will expire: %s", error)

@@ -32,7 +32,7 @@ class ClusterCheck:
         """Make the checks for the reflectors that `reflectors` returns at each check."""
         self._cluster, self._reflectors, self._times = cluster, reflectors, times or Times()
         self._lost: ClusterError | None = None
-        self.task = SupervisedTask("pulse of the cluster", self._run)
+        self.task = SupervisedTask("check of the cluster", self._run)
 
     def start(self) -> None:
         """Start the checks. Does nothing if they are running."""
@@ -50,7 +50,7 @@ class ClusterCheck:
                 found.silent(times.check_after * 0.9) for found in self._reflectors()
             ):
                 continue
-            error = await self._ask()
+            error = await self._request_version()
             if error is not None:
                 self._lost = error
                 for found in self._reflectors():
@@ -62,7 +62,7 @@ class ClusterCheck:
                 for found in self._reflectors():
                     found.confirm()
 
-    async def _ask(self) -> ClusterError | None:
+    async def _request_version(self) -> ClusterError | None:
         """Return the failure, None if the cluster answered. An error response is an answer, too."""
         try:
             async with timeout(self._times.check_timeout):

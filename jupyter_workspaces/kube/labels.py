@@ -37,13 +37,13 @@ def key_problems(key: str) -> Iterator[str]:
         yield "the part before '/' may not be empty"
     else:
         if len(prefix) > dns_names.SUBDOMAIN_LENGTH:
-            yield f"the part before '/' has at most {dns_names.SUBDOMAIN_LENGTH} letters"
+            yield f"the part before '/' has at most {dns_names.SUBDOMAIN_LENGTH} characters"
         if not dns_names.has_subdomain_characters(prefix):
             yield "the part before '/' must be a domain of lower-case letters, digits, '-' and '.'"
     if not name:
         yield "the name may not be empty"
     elif len(name) > NAME_LENGTH:
-        yield f"the name has at most {NAME_LENGTH} letters"
+        yield f"the name has at most {NAME_LENGTH} characters"
     if not has_name_characters(name):
         yield _PLAIN
 
@@ -51,7 +51,7 @@ def key_problems(key: str) -> Iterator[str]:
 def value_problems(value: str) -> Iterator[str]:
     """Yield what is wrong with the value of a label, which may be empty."""
     if len(value) > NAME_LENGTH:
-        yield f"a label's value has at most {NAME_LENGTH} letters"
+        yield f"a label's value has at most {NAME_LENGTH} characters"
     if value and not has_name_characters(value):
         yield _PLAIN
 
@@ -91,7 +91,7 @@ def check_selector(selector: ObjectView | None, path: str) -> Iterator[Cause]:
                 f"{at}.values", "may not be given for the operators Exists and DoesNotExist"
             )
         if operator not in (*_LISTED, *_BARE):
-            yield invalid(f"{at}.operator", operator, "is no operator of a label selector")
+            yield invalid(f"{at}.operator", operator, "is not an operator of a label selector")
         for problem in key_problems(expression.get("key") or ""):
             yield invalid(f"{at}.key", expression.get("key"), problem)
         for number, value in enumerate(values):

@@ -79,7 +79,7 @@ def verify(connection: socket.socket) -> None:
         return
     try:
         here, there = connection.getsockname()[:2], connection.getpeername()[:2]
-    except OSError as error:  # the other end has broken off already
+    except OSError as error:  # the other end has already closed the connection
         raise ForeignListener from error
     if not _is_loopback(there[0]):
         return

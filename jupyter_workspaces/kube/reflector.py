@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from jupyter_workspaces.common.supervision import Backoff, SupervisedTask, TaskHealth
 
 from .catalog import Resource
-from .client import Cluster, Listing, WatchEvent
+from .client import Cluster
 from .errors import (
     ClusterError,
     Expired,
@@ -31,6 +31,7 @@ from .object_store import (
     ObjectStore,
     key_of,
 )
+from .responses import Listing, WatchEvent
 
 __all__ = ["Key", "Listener", "Reflector", "Times", "WatchEnded", "key_of"]
 
@@ -286,7 +287,7 @@ class Reflector(ObjectStore):
                     self._event(event)
         except ClusterError as error:
             if self._open and not (isinstance(error, Unreachable) and error.timed_out):
-                self._hear()  # it was alive until now
+                self._hear()  # the watch was alive until now
             self._period = self.times.first_watch
             if not isinstance(error, Expired) and all(
                 cause.reason != TOO_NEW for cause in error.causes
@@ -325,7 +326,7 @@ class Reflector(ObjectStore):
             self.resource_version = ""
             if age >= self.times.steady:
                 return
-        raise WatchEnded("the cluster says that what it listed a moment ago is too old")
+        raise WatchEnded("the cluster reports that the revision of its latest list is too old")
 
     def _ended(self, seconds: float) -> None:
         """Handle a watch that the server ended after `seconds`. Raises `WatchEnded` if too soon."""
@@ -345,7 +346,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, (InvalidResponse, WatchEnded)) or (
         isinstance(error, Unreachable) and not error.answered
     ):
-        return str(error)  # written by us
+        return str(error)  # our own text
     if isinstance(error, Unauthorized):
         return "the cluster does not accept this server's credentials"
     if isinstance(error, ClusterError):

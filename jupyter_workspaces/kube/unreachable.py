@@ -13,7 +13,7 @@ def why_unreachable(error: Exception) -> str:
     import aiohttp
 
     if isinstance(error, asyncio.TimeoutError):
-        return "it took too long"
+        return "the request timed out"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}{why_proxy(error.status)}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -21,23 +21,23 @@ def why_unreachable(error: Exception) -> str:
         return (
             tls.failure(certificate_error)
             if isinstance(certificate_error, ssl.SSLError)
-            else "its certificate is for another name"
+            else "its certificate is for another host name"
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):
             return tls.failure(cause)
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return "the name of its host is not known"
+            return "its host name cannot be resolved"
         return _of_os(cause)
     if isinstance(error, ssl.SSLError):
         return tls.failure(error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "its answer ended too early"
+        return "the response ended too early"
     if isinstance(error, aiohttp.ClientResponseError):
-        return "its answer is not valid HTTP"
+        return "the response is not valid HTTP"
     if isinstance(error, OSError):
         return _of_os(error)
     return f"the request failed ({type(error).__name__})"

@@ -64,9 +64,8 @@ def main() -> int:
     try:
         directory.prepare()
         _log(directory, chosen.detached)
-        with exclusive(
-            directory
-        ):  # before the heavy imports: one that comes second is gone at once
+        with exclusive(directory):
+            # Imported with the lock held, so that a second process ends without this delay.
             from .process import AuthorityRenewed, run
 
             while True:

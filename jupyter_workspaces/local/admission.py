@@ -7,16 +7,14 @@ objects in its store. On a real cluster a webhook runs the same rules.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.resources.admission import Operation, Review, review
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-
-Object = dict[str, Any]
 
 _KINDS = f"{WORKSPACE_KINDS.plural}.{WORKSPACE_KINDS.group}"
 _WORKSPACES = f"{WORKSPACES.plural}.{WORKSPACES.group}"

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import urlsplit
 
 from jupyter_workspaces.kube.catalog import (
@@ -24,14 +23,13 @@ from jupyter_workspaces.kube.catalog import (
 )
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, ClusterError, NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled, metadata_keys
 from jupyter_workspaces.resources.catalog import BY_KIND
 
 from .settings import PROVISIONER
 
 log = logging.getLogger(__name__)
-
-Object = dict[str, Any]
 
 NAMESPACE_NAMES = ("default", "kube-system", "jupyter-workspaces")
 RECORD = ("jupyter-workspaces-installed", "kube-system")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["panel"]
 
+NOTEBOOK_PACKAGES = ("ipywidgets", "anywidget", "IPython")  # of the extra `notebook`
+
 
 def panel(namespace: str | None = None, client: Client | AsyncClient | None = None) -> Panel:
     """Return a live panel that lists, starts and manages workspaces in a notebook.
@@ -28,8 +30,18 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
         raise WrongArgument(
             f"panel(): namespace must be text or None, not {type(namespace).__name__}."
         )
+    try:
+        from .widget import Panel
+    except ModuleNotFoundError as error:
+        if error.name not in NOTEBOOK_PACKAGES:
+            raise
+        from jupyter_workspaces.client import WorkspaceError
+
+        raise WorkspaceError(
+            f"jw.panel() needs {error.name}, which is not installed.",
+            "Install it: pip install 'jupyter-workspaces[notebook]'",
+        ) from error
     from .connection import connector
-    from .widget import Panel
 
     return Panel(connector(client), namespace)
 

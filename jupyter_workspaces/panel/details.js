@@ -224,17 +224,17 @@ class Details {
       return;
     }
     const now = this.panel.now();
-    const lines = events.map((event) =>
-      make(
+    const lines = events.map((event) => {
+      const { type, reason, object, count, time, message } = event;
+      const times = count > 1 ? ` · ${count} times` : "";
+      return make(
         "div",
-        `cw-event${event.type === "Warning" ? " cw-warning" : ""}`,
-        {
-          title: `${event.reason} · ${event.object}${event.count > 1 ? ` · ${event.count} times` : ""}\n${exactTime(event.time)}`,
-        },
-        make("span", "cw-muted", {}, span(now - event.time)),
-        make("span", "", {}, event.message || event.reason),
-      ),
-    );
+        `cw-event${type === "Warning" ? " cw-warning" : ""}`,
+        { title: `${reason} · ${object}${times}\n${exactTime(time)}` },
+        make("span", "cw-muted", {}, span(now - time)),
+        make("span", "", {}, message || reason),
+      );
+    });
     this.events.replaceChildren(...lines);
   }
 

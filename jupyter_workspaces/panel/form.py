@@ -39,6 +39,7 @@ class Form:
     """Cards and form as two widgets: `cards`, and `box`, hidden until a kind is chosen."""
 
     def __init__(self, session: Session) -> None:
+        """Create the widgets; the session later calls `kinds_changed` and `rows_changed`."""
         self._session = session
         self._pictures: dict[str, str] = {}
         self._claims: Sequence[Mapping[str, Any]] = []
@@ -47,6 +48,7 @@ class Form:
         self._mounts: list[MountLine] = []
         self._lines_made = 0
         self._created = ""  # key of the new workspace while the form reports its start
+        self._appeared = False  # whether the table has shown it
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
         self.cards = KindCards()
@@ -157,6 +159,7 @@ class Form:
         self.changed()
 
     def add_mount(self) -> None:
+        """Add a line for a data volume."""
         if len(self._mounts) < MOUNTS_AT_MOST:
             self._lines_made += 1
             line = MountLine(self.changed, self.remove_mount, f"data{self._lines_made}")
@@ -166,6 +169,7 @@ class Form:
             self.changed()
 
     def remove_mount(self, line: MountLine) -> None:
+        """Remove the line of a data volume."""
         if line in self._mounts:
             self._mounts.remove(line)
             self._lines.children = tuple(line.box for line in self._mounts)
@@ -203,6 +207,7 @@ class Form:
             self.code.value = code
 
     def draft(self) -> Draft:
+        """Return the values of the form."""
         home, create = self.home.chosen()
         mounts = [line.mount() for line in self._mounts]
         return Draft(
@@ -218,10 +223,15 @@ class Form:
     def rows_changed(self) -> None:
         """Update the message about the new workspace once it runs, fails or is deleted."""
         row = self._session.model.row(self._created)
-        if row is None or row["state"] == "Pending":
+        if not self._created or (row is None and not self._appeared):
+            return
+        self._appeared = True
+        if row is not None and row["state"] == "Pending":
             return
         name, self._created = self._created.partition("/")[2], ""
-        if row["state"] == "Running":
+        if row is None:
+            self._say("")
+        elif row["state"] == "Running":
             self._say(f"{name} is running.")
         elif row["state"] == "Error":
             self._say(f"{name} needs attention. See above.", wrong=True)
@@ -229,6 +239,7 @@ class Form:
             self._say("")
 
     def submit(self) -> None:
+        """Create the workspace, unless the last create is in progress."""
         if not self._busy and self.kind is not None:
             self._session.spawn(self._create())
 
@@ -266,7 +277,7 @@ class Form:
                 placed, " ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))])
             )
         else:
-            self._created = f"{namespace}/{draft.name}"
+            self._created, self._appeared = f"{namespace}/{draft.name}", False
             self._say(f"Creating {draft.name}. Follow it above.")
             self.rows_changed()
             self._suggest_name(besides=draft.name)
@@ -275,7 +286,7 @@ class Form:
         await self._fetch_claims()
 
     def _refuse(self, wrong: Mapping[str, str], text: str) -> None:
-        """Show errors at the fields, below the form and to screen readers; focus the first field."""
+        """Show and announce errors at the fields and below the form; focus the first field."""
         self._show_errors(wrong)
         self._say(f"{text} See above." if wrong else text, wrong=True)
         found = [(field, wrong[place]) for place, field in self._places().items() if place in wrong]

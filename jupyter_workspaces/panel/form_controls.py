@@ -31,6 +31,7 @@ class Field:
     """A control with a hint or an error below. `place` identifies it in kinds.js."""
 
     def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
+        """Create the field; calls `on_change` on the private thread after a change."""
         self.control, self.place = control, place
         self.below = widgets.HTML()
         self.box = widgets.VBox([control, self.below])
@@ -41,6 +42,7 @@ class Field:
 
     @property
     def value(self) -> str:
+        """Value of the control; empty without one."""
         return str(self.control.value if self.control.value is not None else "")
 
     def offer(self, options: Options, value: str) -> None:
@@ -50,10 +52,12 @@ class Field:
         self.control.value = value if any(value == known for _, known in options) else None
 
     def hint(self, text: str) -> None:
+        """Show a hint below the control; an error takes precedence."""
         self._hint = text
         self._draw()
 
     def wrong(self, text: str) -> None:
+        """Show an error below the control; an empty text removes it."""
         self._wrong = text
         self._draw()
 
@@ -72,6 +76,7 @@ class Volume:
     """Selector of a volume: an existing one, or a new one with name and size."""
 
     def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
+        """Create the selector with its label `title`."""
         style = {"description_width": LABEL_WIDTH}
         self.claim = Field(widgets.Dropdown(description=title, style=style), on_change, place)
         self.name = Field(
@@ -96,6 +101,7 @@ class Volume:
             self._suggested = self.name.control.value = numbered_name(name, taken)
 
     def unfold(self) -> None:
+        """Show name and size if a new volume is selected, else hide them."""
         shown = None if self.claim.value == NEW else "none"
         for box in self.new:
             if box.layout.display != shown:
@@ -108,6 +114,7 @@ class MountLine(Volume):
     def __init__(
         self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str
     ) -> None:
+        """Create the line; calls `on_remove` when its button is pressed."""
         super().__init__("Volume", on_change, place)
         self.path = Field(
             widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}),
@@ -126,5 +133,6 @@ class MountLine(Volume):
         self.box.add_class("cw-formFields")
 
     def mount(self) -> Mount:
+        """Return the values of the line."""
         claim, create = self.chosen()
         return Mount(claim, self.path.value.strip(), bool(self.read_only.value), create)

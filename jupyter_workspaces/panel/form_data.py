@@ -110,9 +110,8 @@ class Draft:
         if not left_out:
             said.append(f"home={_quoted(self.home)}")
         if mounted := [mount for mount in self.data if mount.claim and mount.path]:
-            said.append(
-                f"data={{{', '.join(f'{_quoted(mount.claim)}: {_quoted(mount.path)}' for mount in mounted)}}}"
-            )
+            pairs = (f"{_quoted(mount.claim)}: {_quoted(mount.path)}" for mount in mounted)
+            said.append(f"data={{{', '.join(pairs)}}}")
         if fixed := [_quoted(mount.claim) for mount in mounted if mount.read_only]:
             said.append(f"read_only=[{', '.join(fixed)}]")
         return "\n".join(

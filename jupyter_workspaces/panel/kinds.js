@@ -57,7 +57,7 @@ export default {
         ?.focus();
     };
     const keys = new FormKeys(root, (message) => model.send(message), close);
-    const heard = ({ type, text, place }) => {
+    const receive = ({ type, text, place }) => {
       if (type === "say") {
         status.textContent = text;
       } else if (type === "focus") {
@@ -95,11 +95,11 @@ export default {
     root.addEventListener("click", choose);
     model.on("change:kinds", draw);
     model.on("change:chosen", draw);
-    model.on("msg:custom", heard);
+    model.on("msg:custom", receive);
     draw();
     return () => {
       keys.dispose();
-      model.off("msg:custom", heard);
+      model.off("msg:custom", receive);
       model.off("change:kinds", draw);
       model.off("change:chosen", draw);
     };

@@ -12,7 +12,7 @@ from jupyter_workspaces.client.errors import WorkspaceError
 Message = dict[str, Any]
 
 SILENCE_LIMIT = 20.0
-"""Seconds without a byte after which a stream is not live: the server sends a comment every 15 s."""
+"""Seconds without data after which a stream is stale: the server sends a comment every 15 s."""
 
 
 class Liveness:
@@ -22,8 +22,9 @@ class Liveness:
     """
 
     def __init__(self, tell: Callable[[Message], None]) -> None:
+        """Create it in the state connecting."""
         self._tell = tell
-        self._heard = 0.0  # ms since 1970
+        self._received_at = 0.0  # ms since 1970
         self._cluster: tuple[int, str] | None = (
             None  # since when the cluster of the server is stale (ms since 1970), and why
         )
@@ -48,17 +49,17 @@ class Liveness:
         """Start to read a new connection. Forgets the staleness of the cluster."""
         self._cluster = None
 
-    def heard(self) -> None:
+    def received(self) -> None:
         """Record data from the server; ends a silence."""
-        self._heard = time.time() * 1000
+        self._received_at = time.time() * 1000
         self._wait()
         if self.message["state"] == "stale" and self._cluster is None:
-            self._say("live", int(self._heard))
+            self._say("live", int(self._received_at))
 
     def answered(self, *, tell: bool = True) -> None:
         """Record a complete response: set live, unless the server's cache is stale."""
         if self._cluster is None:
-            self._say("live", int(self._heard), tell=tell)
+            self._say("live", int(self._received_at), tell=tell)
         else:
             self._say_stale(tell=tell)
 
@@ -68,13 +69,16 @@ class Liveness:
         if self._cluster is not None:
             self._say_stale()
         elif self.message["state"] == "stale":
-            self._say("live", int(self._heard))
+            self._say("live", int(self._received_at))
 
     def lost(self, error: WorkspaceError, *, shown: bool) -> None:
         """Record a lost connection. `shown` says whether the page shows rows that are now stale."""
         self._stop()
         self._say(
-            "lost" if shown else "failed", int(self._heard) or _now(), error.message, error.hint
+            "lost" if shown else "failed",
+            int(self._received_at) or _now(),
+            error.message,
+            error.hint,
         )
 
     def problem(self, text: str) -> None:
@@ -84,6 +88,7 @@ class Liveness:
             self._tell_again({**self.message, "problem": text})
 
     def close(self) -> None:
+        """Stop the timer."""
         self._stop()
 
     def _say_stale(self, *, tell: bool = True) -> None:
@@ -102,7 +107,7 @@ class Liveness:
         if self.message["state"] == "live":
             self._say(
                 "stale",
-                int(self._heard),
+                int(self._received_at),
                 "The server does not respond.",
                 "The panel retries automatically.",
             )

@@ -234,7 +234,8 @@ def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]
     found += [
         [
             "Volume",
-            f"{volume['pvcName']} at {volume['mountPath']}{', read-only' if volume.get('readOnly') else ''}",
+            f"{volume['pvcName']} at {volume['mountPath']}"
+            + (", read-only" if volume.get("readOnly") else ""),
         ]
         for volume in _volumes(details)
     ]

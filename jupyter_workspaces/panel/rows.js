@@ -1,15 +1,14 @@
 // A row of the table: cells, buttons and link, created once and then only changed.
 
+const CIRCLE =
+  '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4"';
 const SIGNS = {
   running: '<circle cx="6" cy="6" r="4.5" fill="currentColor"/>',
-  starting:
-    '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4"/><path d="M6 2a4 4 0 0 1 0 8z" fill="currentColor"/>',
+  starting: `${CIRCLE}/><path d="M6 2a4 4 0 0 1 0 8z" fill="currentColor"/>`,
   paused: '<path d="M3 2h2v8H3zM7 2h2v8H7z" fill="currentColor"/>',
   error: '<path d="M6 1 11.5 11H.5z" fill="currentColor"/>',
-  leaving:
-    '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4" stroke-dasharray="2 1.6"/>',
-  unknown:
-    '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4"/>',
+  leaving: `${CIRCLE} stroke-dasharray="2 1.6"/>`,
+  unknown: `${CIRCLE}/>`,
   done: '<path d="M2 6.5 5 9l5-6" fill="none" stroke="currentColor" stroke-width="1.6"/>',
   waiting: '<circle cx="6" cy="6" r="2" fill="currentColor"/>',
 };
@@ -53,7 +52,9 @@ function setText(node, text) {
 function drawSign(node, name) {
   if (node.dataset.sign !== name) {
     node.dataset.sign = name;
-    node.innerHTML = `<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" focusable="false">${SIGNS[name] ?? SIGNS.unknown}</svg>`;
+    const size = 'viewBox="0 0 12 12" width="12" height="12"';
+    const shape = SIGNS[name] ?? SIGNS.unknown;
+    node.innerHTML = `<svg ${size} aria-hidden="true" focusable="false">${shape}</svg>`;
   }
 }
 
@@ -196,8 +197,10 @@ class WorkspaceRow {
     }
     this.drawButtons();
     this.drawTimes();
-    this.text =
-      `${data.title} ${data.name} ${data.namespace} ${data.kind} ${data.image} ${data.size} ${data.word} ${data.message}`.toLowerCase();
+    const { title, name, namespace, kind, image, size, word, message } = data;
+    this.text = [title, name, namespace, kind, image, size, word, message]
+      .join(" ")
+      .toLowerCase();
   }
 
   settle() {

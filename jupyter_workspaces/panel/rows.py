@@ -33,8 +33,8 @@ LABELS = {
 }
 STOPPING = "Stopping"
 _CANCEL = {"id": PAUSE, "label": "Cancel the start"}
-# Steps (ms) in which changes of the activity are sent. Each message counts as activity of the kernel,
-# so an open panel would otherwise keep the kernel from becoming idle.
+# Steps (ms) in which changes of the activity are sent. Each message counts as activity of the
+# kernel, so an open panel would otherwise keep the kernel from becoming idle.
 _SHOWN_ACTIVITY = 300_000
 
 

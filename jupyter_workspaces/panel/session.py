@@ -314,7 +314,7 @@ class Session:
             client.changes(None if self.namespace == ALL else self.namespace)
         ) as changes:  # type: ignore[type-var]
             async for change in changes:
-                self.liveness.heard()
+                self.liveness.received()
                 if change.event == "resync":
                     return True
                 self._apply(change)

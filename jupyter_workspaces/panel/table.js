@@ -116,7 +116,9 @@ class Table {
     }
     const output = ":is(.jp-OutputArea-child, .output_area, .cell-output)";
     this.hiding = make("style", "");
-    this.hiding.textContent = `.${mark}, ${output}:has(.${mark}):not(:has(.${this.root.className.split(" ")[0]})) { display: none !important; }`;
+    const own = `:has(.${this.root.className.split(" ")[0]})`;
+    const selector = `.${mark}, ${output}:has(.${mark}):not(${own})`;
+    this.hiding.textContent = `${selector} { display: none !important; }`;
     document.head.append(this.hiding);
   }
 
@@ -374,9 +376,8 @@ class Table {
       row.node.focus({ preventScroll: true });
     }
     if (before.word !== data.word || before.note !== data.note) {
-      this.say(
-        `${data.title}: ${data.note || data.word}${!data.note && data.message ? `, ${data.message}` : ""}`,
-      );
+      const reason = !data.note && data.message ? `, ${data.message}` : "";
+      this.say(`${data.title}: ${data.note || data.word}${reason}`);
     }
   }
 

@@ -1,4 +1,4 @@
-// Security notice, shown once per browser on the first Open, if workspaces share the server's origin.
+// Security notice on the first Open in a browser, if workspaces share the server's origin.
 
 const TRUST_KEY = "jupyter-workspaces:workspaces-can-act-as-you";
 

@@ -18,7 +18,6 @@ from .session import Message, Session
 from .table import Table
 
 FIRST_ANSWER_LIMIT = 3.0  # seconds that a cell waits for the first rows
-CLOSE_LIMIT = 5.0  # seconds
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types

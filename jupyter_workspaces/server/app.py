@@ -62,16 +62,15 @@ class JupyterWorkspaces(ExtensionApp):
         15,
         min=0.1,
         config=True,
-        help="Timeout in seconds for the response of a workspace's program to a page that a browser "
-        "opens. After the timeout, the browser gets a page that says so, and the next timeout is "
-        "twice as long.",
+        help="Timeout in seconds for a workspace's response to a page that a browser opens. After "
+        "the timeout, the browser gets a page about it, and the next timeout is twice as long.",
     )
     response_seconds = Float(
         600,
         min=0.1,
         config=True,
-        help="Timeout in seconds for the head of a workspace's response to any other request. After "
-        "the timeout, the request is answered with 504.",
+        help="Timeout in seconds for the head of a workspace's response to any other request. "
+        "After the timeout, the request is answered with 504.",
     )
     websocket_message_mib = Int(
         256,
@@ -92,13 +91,13 @@ class JupyterWorkspaces(ExtensionApp):
         True,
         config=True,
         help="Show a notice in the tab of a workspace that was paused, was deleted or does not "
-        "answer. The proxy appends a script element to the page that a browser opens in a tab; other "
-        "responses do not change. See docs/api.md.",
+        "answer. The proxy appends a script element to the page that a browser opens in a tab; "
+        "other responses do not change. See docs/api.md.",
     )
     workspaces_url = Unicode(
         "",
         config=True,
-        help="Origin at which browsers open workspaces, for example https://workspaces.example.org. "
+        help="Origin at which browsers open workspaces, such as https://workspaces.example.org. "
         "Pages of workspaces at another origin than the Jupyter server's cannot act as the user "
         "there. With a wildcard, such as http://*.localhost:8890, every workspace has an origin of "
         "its own. If empty: the server's own origin. See docs/workspaces-url.md.",
@@ -106,8 +105,8 @@ class JupyterWorkspaces(ExtensionApp):
     workspaces_port = Int(
         0,
         config=True,
-        help="Port to listen on for workspaces_url, behind a reverse proxy. 0: the port of the URL, "
-        "if its host is this machine.",
+        help="Port to listen on for workspaces_url, behind a reverse proxy. 0: the port of the "
+        "URL, if its host is this machine.",
     )
     workspaces_ip = Unicode(
         "", config=True, help="Address to listen on with workspaces_port. If empty: 127.0.0.1."
@@ -115,7 +114,8 @@ class JupyterWorkspaces(ExtensionApp):
     workspaces_session_hours = Float(
         12.0,
         config=True,
-        help="Hours without a request after which a browser must sign in to a workspace at workspaces_url again.",
+        help="Hours without a request after which a session at workspaces_url ends, and the "
+        "browser signs in again.",
     )
     request_headers = List(
         Unicode(),
@@ -127,16 +127,16 @@ class JupyterWorkspaces(ExtensionApp):
     response_headers = List(
         Unicode(),
         config=True,
-        help="Names of response headers of workspaces that are forwarded to browsers, in addition to "
-        "standard headers and those that begin with X-, for example Docker-*. A * at the end of a "
-        "name is a wildcard.",
+        help="Names of response headers of workspaces that are forwarded to browsers, in addition "
+        "to standard headers and those that begin with X-, for example Docker-*. A * at the end of "
+        "a name is a wildcard.",
     )
     cookies = List(
         Unicode(),
         config=True,
-        help="With --trusted-header-auth: names of cookies that are forwarded to workspaces although "
-        "no workspace set them by HTTP, for cookies that scripts of pages set. A * at the end of a "
-        "name is a wildcard.",
+        help="With --trusted-header-auth: names of cookies that are forwarded to workspaces "
+        "although no workspace set them by HTTP, for cookies that scripts of pages set. A * at the "
+        "end of a name is a wildcard.",
     )
     standalone = False
     """Whether this is the server of `jupyter workspaces serve`, without Jupyter's own routes."""
@@ -256,8 +256,8 @@ class JupyterWorkspaces(ExtensionApp):
                 self._kernels.publish(serverapp)
             except OSError as error:
                 self.log.warning(
-                    "Cannot write %s: %s. Kernels find this server only if JUPYTER_WORKSPACES_URL and "
-                    "JUPYTER_WORKSPACES_TOKEN are set.",
+                    "Cannot write %s: %s. Kernels find this server only if JUPYTER_WORKSPACES_URL"
+                    " and JUPYTER_WORKSPACES_TOKEN are set.",
                     error.filename,
                     error.strerror,
                 )

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import NAMESPACES, Resource
-from jupyter_workspaces.kube.client import Cluster, Listing
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden
 from jupyter_workspaces.kube.object_store import (
     Key,
@@ -19,6 +19,7 @@ from jupyter_workspaces.kube.object_store import (
     revision_of,
 )
 from jupyter_workspaces.kube.reflector import Reflector, Times
+from jupyter_workspaces.kube.responses import Listing
 from jupyter_workspaces.kube.types import Object
 
 CHILD_SECONDS = 15.0

@@ -33,7 +33,7 @@ IDLE_CHECK_SECONDS = 5.0
 BODY_BYTES = 5 * 2**20
 """Size limit of a request's body.
 
-It is a little more than the API's own limit, so that the API rejects larger bodies with its own error.
+It is more than the API's own limit, so that the API rejects larger bodies with its own error.
 Uploads into a workspace lift it.
 """
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -57,8 +57,8 @@ class ServeApp(ServerApp):
     no_auth = Bool(
         False,
         config=True,
-        help="Disable authentication. The server then listens on a loopback address only, and still "
-        "refuses requests of other origins and for other hosts.",
+        help="Disable authentication. The server then listens on a loopback address only, and "
+        "still refuses requests of other origins and for other hosts.",
     )
     trusted_header_auth = Bool(
         False,
@@ -69,7 +69,7 @@ class ServeApp(ServerApp):
     runtime_file = Unicode(
         "",
         config=True,
-        help="File to write with the URL, token and process id when the server listens (mode 0600).",
+        help="File to write with URL, token and process id when the server listens (mode 0600).",
     )
     idle_minutes = Float(
         0,
@@ -80,8 +80,8 @@ class ServeApp(ServerApp):
     max_connections = Integer(
         min=1,
         config=True,
-        help="Number of open connections. Above it, the connection that has been idle the longest is "
-        "closed. At most half of the files that the process may open. Default: "
+        help="Limit of open connections. Above it, the connection that has been idle the longest "
+        "is closed. At most half of the files that the process may open. Default: "
         "JUPYTER_WORKSPACES_MAX_CONNECTIONS, else 2048.",
     )
     head_timeout = Float(
@@ -106,8 +106,8 @@ class ServeApp(ServerApp):
         30,
         min=0.1,
         config=True,
-        help="Timeout in seconds without a byte of a request's body. It also applies to uploads into "
-        "workspaces, which have no other timeout.",
+        help="Timeout in seconds without a byte of a request's body. It also applies to uploads "
+        "into workspaces, which have no other timeout.",
     )
     max_buffered_bytes = Integer(
         64 * 2**20,
@@ -212,14 +212,14 @@ class ServeApp(ServerApp):
         if self.no_auth:
             return (
                 f"Workspaces API at {self.connection_url}api/v1/\n"
-                "Authentication is disabled: every user of this machine can use it. Leave out --no-auth"
-                " to require a token." + self._origin_warning()
+                "Authentication is disabled: every user of this machine can use it. Leave out"
+                " --no-auth to require a token." + self._origin_warning()
             )
         if self.trusted_header_auth:
             return (
                 f"Workspaces API at {self.connection_url}api/v1/\n"
-                "It trusts the user headers of a reverse proxy. Make sure that only the reverse proxy"
-                " can connect to it."
+                "It trusts the user headers of a reverse proxy. Make sure that only the reverse"
+                " proxy can connect to it."
             )
         return f"Workspaces API at {self.display_url}"
 
@@ -227,8 +227,8 @@ class ServeApp(ServerApp):
         if self.web_app.settings["jupyter_workspaces"].connection.workspaces_url:
             return ""
         return (
-            "\nWorkspaces open at this origin, so their pages can use this API. Use --workspaces-url to"
-            " open them at an origin of their own."
+            "\nWorkspaces open at this origin, so their pages can use this API. Use"
+            " --workspaces-url to open them at an origin of their own."
         )
 
     async def _post_start(self) -> None:

@@ -1,4 +1,4 @@
-"""A bare page with JupyterLab's variables, the panel's own JavaScript and style, and a model that stands in for the kernel."""
+"""A page with JupyterLab's variables, the panel's JavaScript and CSS, and no kernel."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ NOW = 1_790_000_000_000
 THEMES = Path(sys.prefix) / "share" / "jupyter" / "lab" / "themes" / "@jupyterlab"
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>panel</title>
-<style>%(theme)s</style><style>body { margin: 16px; background: var(--jp-layout-color0, Canvas); }</style><style>%(style)s</style>
+<style>%(theme)s</style>
+<style>body { margin: 16px; background: var(--jp-layout-color0, Canvas); }</style>
+<style>%(style)s</style>
 <body><main><div class="jp-OutputArea-child"><div id="here"></div></div>
-<div class="jp-OutputArea-child" id="plain"><div><div class="jp-ClusterWorkspaces-plain-test">a plain table</div></div></div>
+<div class="jp-OutputArea-child" id="plain"><div>
+<div class="jp-ClusterWorkspaces-plain-test">a plain table</div></div></div>
 <button id="after">after</button></main>
 <script type="module">
 const handlers = {};
@@ -32,7 +35,10 @@ window.sent = [];
 window.model = {
   state: %(state)s,
   get: name => window.model.state[name],
-  set: (name, value) => { window.model.state[name] = value; (handlers['change:' + name] ?? []).forEach(run => run()); },
+  set: (name, value) => {
+    window.model.state[name] = value;
+    (handlers['change:' + name] ?? []).forEach(run => run());
+  },
   save_changes: () => window.sent.push({ saved: { ...window.model.state } }),
   send: message => window.sent.push(message),
   on: (name, run) => (handlers[name] ??= []).push(run),
@@ -40,9 +46,11 @@ window.model = {
 };
 window.deliver = message => (handlers['msg:custom'] ?? []).forEach(run => run(message));
 window.lose = () => (handlers['comm_live_update'] ?? []).forEach(run => run());
-const module = await import(URL.createObjectURL(new Blob([%(module)s], { type: 'text/javascript' })));
+const blob = new Blob([%(module)s], { type: 'text/javascript' });
+const module = await import(URL.createObjectURL(blob));
 const began = performance.now();
-window.cleanup = module.default.render({ model: window.model, el: document.getElementById('here') });
+const el = document.getElementById('here');
+window.cleanup = module.default.render({ model: window.model, el });
 window.mounted = performance.now() - began;
 </script></body></html>"""
 
@@ -54,7 +62,8 @@ def browser() -> Iterator[Browser]:
     )
     if found is None:
         pytest.skip(
-            "there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM"
+            "there is no Chromium: install Debian's package chromium, "
+            "or set JUPYTER_WORKSPACES_CHROMIUM"
         )
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found)
@@ -113,10 +122,13 @@ def show_form(page: Page) -> Callable[..., Page]:
 
 
 FORM = """() => {
-  const field = (place, control) => `<div class="lm-Widget jupyter-widgets widget-vbox cw-field cw-at-${place}">
-    <div class="lm-Widget jupyter-widgets widget-inline-hbox ${control.startsWith('<select') ? 'widget-dropdown' : 'widget-text'}">
-      <label class="widget-label" for="at-${place}">${place}</label>${control.replace('>', ` id="at-${place}">`)}</div>
-    <div class="lm-Widget jupyter-widgets widget-html"><div class="widget-html-content"></div></div></div>`;
+  const type = control => control.startsWith('<select') ? 'widget-dropdown' : 'widget-text';
+  const widget = 'lm-Widget jupyter-widgets';
+  const field = (place, control) => `<div class="${widget} widget-vbox cw-field cw-at-${place}">
+    <div class="${widget} widget-inline-hbox ${type(control)}">
+      <label class="widget-label" for="at-${place}">${place}</label>
+      ${control.replace('>', ` id="at-${place}">`)}</div>
+    <div class="${widget} widget-html"><div class="widget-html-content"></div></div></div>`;
   const panel = document.createElement('div');
   panel.className = 'jp-ClusterWorkspacesPanel';
   const here = document.getElementById('here');
@@ -125,9 +137,13 @@ FORM = """() => {
   const form = document.createElement('div');
   form.className = 'lm-Widget jupyter-widgets widget-vbox jp-ClusterWorkspacesForm';
   form.innerHTML = `<div class="cw-formFields">${field('name', '<input type="text">')}
-    ${field('image', '<select><option>SciPy 1.9</select>')}${field('home-name', '<input type="text">')}</div>
-    <div class="cw-formFoot"><button class="jupyter-button mod-primary">Create</button><button class="jupyter-button">Add volume</button></div>`;
-  form.querySelectorAll('.widget-text').forEach(text => text.addEventListener('keydown', event => event.stopPropagation())); // as theirs
+    ${field('image', '<select><option>SciPy 1.9</select>')}
+    ${field('home-name', '<input type="text">')}</div>
+    <div class="cw-formFoot"><button class="jupyter-button mod-primary">Create</button>
+    <button class="jupyter-button">Add volume</button></div>`;
+  // Core widgets stop the propagation of keys.
+  form.querySelectorAll('.widget-text').forEach(
+    text => text.addEventListener('keydown', event => event.stopPropagation()));
   panel.append(form);
 }"""
 

@@ -1,4 +1,4 @@
-"""Headings, order and widths of the table; what is said about its freshness; and what a timer costs."""
+"""Table: headings, order, column widths, liveness, and the cost of its timer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 NOW = 1_790_000_000_000
-CUT = "(selector) => [...document.querySelectorAll(selector)].filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.textContent)"
+CUT = """(selector) => [...document.querySelectorAll(selector)]
+  .filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.textContent)"""
 LONG = "a-name-that-is-as-long-as-names-can-be-and-tells-them-apart-x1"
 
 
@@ -142,7 +143,8 @@ def test_states_are_whole_and_names_are_cut_last(show, row, page, width):
     assert page.evaluate(CUT, ".cw-word") == []
     assert page.evaluate(CUT, ".cw-space") == []
     named = page.evaluate(
-        "[...document.querySelectorAll('.cw-name')].map(node => [node.title, node.getBoundingClientRect().width])"
+        "[...document.querySelectorAll('.cw-name')]"
+        ".map(node => [node.title, node.getBoundingClientRect().width])"
     )
     for name, room in named:
         assert room >= (180 if len(name) > 30 else 5 * len(name)), (name, room)
@@ -187,7 +189,8 @@ def test_wide_and_long_outputs_take_the_focus_and_have_names(show, row):
         page.get_by_role("group", name=name, exact=True).focus()
         assert (
             page.evaluate(
-                "document.activeElement.ariaLabel ?? document.activeElement.getAttribute('aria-label')"
+                "document.activeElement.ariaLabel ?? "
+                "document.activeElement.getAttribute('aria-label')"
             )
             == name
         )
@@ -265,7 +268,8 @@ def test_a_task_of_the_panel_that_fails_is_shown_while_it_is_live(show, row):
 
 TICKS = """() => {
   window.drawn = 0;
-  const row = document.querySelector('.cw-entry').row, proto = Object.getPrototypeOf(row), times = proto.drawTimes;
+  const row = document.querySelector('.cw-entry').row;
+  const proto = Object.getPrototypeOf(row), times = proto.drawTimes;
   proto.drawTimes = function () { window.drawn++; return times.call(this); };
 }"""
 
@@ -281,7 +285,8 @@ def test_a_timer_draws_only_the_rows_that_can_be_seen_and_none_while_hidden(show
     assert 5 <= page.evaluate("window.drawn") <= 40
 
     page.evaluate(
-        "Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }); window.drawn = 0"
+        "Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });"
+        "window.drawn = 0"
     )
     page.clock.run_for(60_000)
     assert page.evaluate("window.drawn") == 0

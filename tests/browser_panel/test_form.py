@@ -9,14 +9,18 @@ pytestmark = pytest.mark.browser
 
 CONTRAST = """(selector) => {
   const parse = text => (text.match(/[\\d.]+/g) ?? [0, 0, 0]).map(Number);
-  const scale = text => text.startsWith('color(srgb') ? parse(text.slice(10)).map((v, i) => (i < 3 ? v * 255 : v)) : parse(text);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const scale = text => text.startsWith('color(srgb')
+    ? parse(text.slice(10)).map((v, i) => (i < 3 ? v * 255 : v)) : parse(text);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ratio = (one, other) => { const [a, b] = [light(scale(one)), light(scale(other))];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); };
   return [...document.querySelectorAll(selector)].map(node => {
     const style = getComputedStyle(node);
-    return [node.tagName, ratio(style.borderTopColor, style.backgroundColor), ratio(style.color, style.backgroundColor)]; });
+    const { borderTopColor, backgroundColor, color } = style;
+    const border = ratio(borderTopColor, backgroundColor);
+    return [node.tagName, border, ratio(color, backgroundColor)]; });
 }"""
 
 
@@ -57,7 +61,8 @@ def test_enter_submits_with_the_texts_as_they_stand(form):
 
 def test_enter_on_a_button_is_the_buttons(form):
     form.evaluate(
-        "document.querySelector('.mod-primary').addEventListener('click', () => (window.clicked = true))"
+        "document.querySelector('.mod-primary')"
+        ".addEventListener('click', () => (window.clicked = true))"
     )
 
     form.get_by_role("button", name="Create").press("Enter")
@@ -74,7 +79,8 @@ def test_escape_closes_and_goes_back_to_the_card(form):
 
 def test_plain_keys_are_kept_from_the_notebook(form):
     form.evaluate(
-        "document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)"
+        "document.addEventListener('keydown', event =>"
+        " (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)"
     )
 
     form.get_by_label("name", exact=True).press("d")
@@ -88,13 +94,15 @@ def test_a_wrong_field_says_so_and_why(form):
     expect(name).not_to_have_attribute("aria-invalid", "true")
 
     form.evaluate("""() => { const field = document.querySelector('.cw-at-name');
-        field.querySelector('.widget-html-content').innerHTML = '<span class="cw-wrong">Give it a name.</span>';
+        const below = field.querySelector('.widget-html-content');
+        below.innerHTML = '<span class="cw-wrong">Enter a name.</span>';
         field.classList.add('cw-wrongField'); }""")
 
     expect(name).to_have_attribute("aria-invalid", "true")
-    expect(name).to_have_accessible_description("Give it a name.")
+    expect(name).to_have_accessible_description("Enter a name.")
     form.evaluate("""() => { const field = document.querySelector('.cw-at-name');
-        field.querySelector('.widget-html-content').innerHTML = ''; field.classList.remove('cw-wrongField'); }""")
+        field.querySelector('.widget-html-content').innerHTML = '';
+        field.classList.remove('cw-wrongField'); }""")
     expect(name).not_to_have_attribute("aria-invalid", "true")
     expect(name).to_have_accessible_description("")
 
@@ -129,7 +137,8 @@ def test_borders_and_arrows_can_be_seen(show_form, theme):
 
     assert [(tag, border) for tag, border, _ in found if border < 3] == []
     assert [(tag, text) for tag, _, text in found if text < 4.5] == []
-    arrow = page.evaluate("""() => { const style = getComputedStyle(document.querySelector('.jp-ClusterWorkspacesForm select'));
+    arrow = page.evaluate("""() => {
+        const style = getComputedStyle(document.querySelector('.jp-ClusterWorkspacesForm select'));
         return [style.appearance, style.backgroundImage]; }""")
     assert arrow == ["auto", "none"]  # the browser's own, in the colour of the text
 
@@ -138,11 +147,14 @@ def test_in_forced_colours_borders_and_the_ring_are_the_systems(form):
     form.emulate_media(forced_colors="active")
     form.get_by_label("name", exact=True).focus()
 
-    colours = form.evaluate("""() => { const probe = document.createElement('i'); document.body.append(probe);
+    colours = form.evaluate("""() => {
+        const probe = document.createElement('i'); document.body.append(probe);
         const system = name => { probe.style.color = name; return getComputedStyle(probe).color; };
         const style = node => getComputedStyle(document.querySelector(node));
-        return { text: system('CanvasText'), mark: system('Highlight'), border: style('#at-image').borderTopColor,
-          button: style('.jupyter-button').borderTopColor, ring: style('#at-name').outlineColor, width: style('#at-name').outlineWidth }; }""")
+        return { text: system('CanvasText'), mark: system('Highlight'),
+          border: style('#at-image').borderTopColor,
+          button: style('.jupyter-button').borderTopColor,
+          ring: style('#at-name').outlineColor, width: style('#at-name').outlineWidth }; }""")
     assert colours["border"] == colours["button"] == colours["text"]
     assert (colours["ring"], colours["width"]) == (colours["mark"], "2px")
 
@@ -151,6 +163,7 @@ def test_the_focus_ring_is_that_of_the_table(form):
     form.get_by_label("name", exact=True).press("Tab")
 
     ring = form.evaluate(
-        "(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth, s.outlineOffset]; })()"
+        "(() => { const s = getComputedStyle(document.activeElement);"
+        " return [s.outlineStyle, s.outlineWidth, s.outlineOffset]; })()"
     )
     assert ring == ["solid", "2px", "-2px"]

@@ -7,7 +7,10 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-SCRIPTED = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='32' height='32'><script>parent.evil=1</script></svg>"
+SCRIPTED = (
+    "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='32' height='32'>"
+    "<script>parent.evil=1</script></svg>"
+)
 
 
 def card(name, **other):

@@ -1,4 +1,4 @@
-"""The table in a real browser: what it shows, what it sends, where the focus is, and how fast it is."""
+"""Table in a real browser: contents, messages, focus and speed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 FRAME = 16.0  # ms
-FOCUS = "() => document.activeElement.closest('.cw-entry')?.dataset.key + ' ' + (document.activeElement.dataset.act ?? 'row')"
+FOCUS = """() => document.activeElement.closest('.cw-entry')?.dataset.key + ' '
+  + (document.activeElement.dataset.act ?? 'row')"""
 TEXT_CONTRAST = """() => {
   const parse = text => (text.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const under = node => { for (; node; node = node.parentElement) {
-    const seen = parse(getComputedStyle(node).backgroundColor); if (seen.length < 4 || seen[3] === 1) return seen; } return [255, 255, 255]; };
+    const seen = parse(getComputedStyle(node).backgroundColor);
+    if (seen.length < 4 || seen[3] === 1) return seen; } return [255, 255, 255]; };
   const found = [];
   for (const node of document.querySelectorAll('.jp-ClusterWorkspaces *')) {
-    const own = [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim());
-    if (!own || !node.checkVisibility() || node.closest('.cw-hidden, .cw-menu') || node.disabled) continue;
+    const own = [...node.childNodes].some(
+      child => child.nodeType === 3 && child.textContent.trim());
+    if (!own || !node.checkVisibility() || node.disabled) continue;
+    if (node.closest('.cw-hidden, .cw-menu')) continue;
     const [a, b] = [light(parse(getComputedStyle(node).color)), light(under(node))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) found.push(node.className + ' ' + node.textContent + ' ' + ratio.toFixed(2));
@@ -61,7 +66,8 @@ def test_the_plain_table_stays_hidden_when_the_page_takes_it_out_and_puts_it_bac
     page = show([row("dora")])
 
     page.evaluate("""() => {
-        const plain = document.getElementById("plain"), place = plain.parentNode, copy = plain.cloneNode(true);
+        const plain = document.getElementById("plain");
+        const place = plain.parentNode, copy = plain.cloneNode(true);
         copy.style.display = "";
         plain.remove();
         place.append(copy);
@@ -144,7 +150,8 @@ def test_keys_move_act_and_close(show, row):
 def test_plain_keys_are_kept_from_the_notebook_and_those_with_a_modifier_are_not(show, row):
     page = show([row("dora")])
     page.evaluate(
-        "document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)"
+        "document.addEventListener('keydown', event =>"
+        " (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)"
     )
     page.locator(".cw-row").focus()
 
@@ -314,9 +321,12 @@ def test_everything_has_a_name_and_can_be_read(show, row, theme):
     ]
     page = show(rows, theme)
 
-    unnamed = page.evaluate("""() => [...document.querySelectorAll('.jp-ClusterWorkspaces :is(button, a, input, select)')]
-        .filter(node => !(node.ariaLabel || node.textContent.trim())).map(node => node.outerHTML)""")
-    roles = page.evaluate("""() => [...document.querySelectorAll('.jp-ClusterWorkspaces [role=row]')]
+    unnamed = page.evaluate("""() => [...document.querySelectorAll(
+        '.jp-ClusterWorkspaces :is(button, a, input, select)')]
+        .filter(node => !(node.ariaLabel || node.textContent.trim()))
+        .map(node => node.outerHTML)""")
+    roles = page.evaluate("""() => [
+        ...document.querySelectorAll('.jp-ClusterWorkspaces [role=row]')]
         .flatMap(row => [...row.children].map(cell => cell.role ?? cell.getAttribute('role')))
         .filter(role => !['gridcell', 'rowheader', 'columnheader'].includes(role))""")
 
@@ -324,7 +334,8 @@ def test_everything_has_a_name_and_can_be_read(show, row, theme):
     assert page.evaluate(TEXT_CONTRAST) == []
     assert (
         page.evaluate(
-            "document.querySelectorAll('.jp-ClusterWorkspaces [aria-hidden=true] :is(button, a)').length"
+            "document.querySelectorAll("
+            "'.jp-ClusterWorkspaces [aria-hidden=true] :is(button, a)').length"
         )
         == 0
     )
@@ -371,8 +382,9 @@ def test_nothing_is_cut_off_at_any_width(show, row, page, width):
         commands=[{"label": "Shell", "text": "long " * 80}],
     )
     deliver(page, type="log", key="default/c", lines=["long " * 80], reset=True, ended="")
-    beyond = page.evaluate("""() => [...document.querySelectorAll('.jp-ClusterWorkspaces *')].filter(node => node.checkVisibility()
-        && !node.closest('.cw-hidden') && node.getBoundingClientRect().right > innerWidth).map(node => node.className)""")
+    beyond = page.evaluate("""() => [...document.querySelectorAll('.jp-ClusterWorkspaces *')]
+        .filter(node => node.checkVisibility() && !node.closest('.cw-hidden')
+          && node.getBoundingClientRect().right > innerWidth).map(node => node.className)""")
 
     assert beyond == []
 
@@ -393,12 +405,13 @@ def test_a_thousand_rows_stay_smooth(show, row, page):
     frames = page.evaluate(
         """async updates => {
           const body = document.querySelector('.cw-body');
-          // What a frame costs because of us: our work and the layout after it, not the wait for the screen.
+          // Cost of a frame: the panel's work and the layout, without the wait for the screen.
           const took = [];
           for (let step = 0; step < 60; step++) {
             let began;
             requestAnimationFrame(() => (began = performance.now()));
-            window.deliver({ type: 'delta', upsert: updates.slice(step * 16, step * 16 + 16), remove: [] });
+            const upsert = updates.slice(step * 16, step * 16 + 16);
+            window.deliver({ type: 'delta', upsert, remove: [] });
             await new Promise(done => requestAnimationFrame(() => {
               body.scrollTop = step * 500;
               body.lastElementChild.getBoundingClientRect();
@@ -412,8 +425,10 @@ def test_a_thousand_rows_stay_smooth(show, row, page):
     )
     filtering = min(
         page.evaluate(
-            """text => { const box = document.querySelector('input[type=search]'), began = performance.now();
-              box.value = text; box.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - began; }""",
+            """text => {
+              const box = document.querySelector('input[type=search]'), began = performance.now();
+              box.value = text; box.dispatchEvent(new Event('input'));
+              document.body.offsetHeight; return performance.now() - began; }""",
             text,
         )
         for text in ("w00", "w01", "w02")
@@ -421,7 +436,8 @@ def test_a_thousand_rows_stay_smooth(show, row, page):
 
     middle, slow = frames[len(frames) // 2], frames[int(len(frames) * 0.95)]
     print(
-        f"1,000 rows: mount {mounted:.0f} ms, frame with scroll and 16 updates: median {middle:.1f}, p95 {slow:.1f}; filter {filtering:.1f} ms"
+        f"1,000 rows: mount {mounted:.0f} ms, frame with scroll and 16 updates: "
+        f"median {middle:.1f}, p95 {slow:.1f}; filter {filtering:.1f} ms"
     )
     assert mounted < 250
     assert middle < FRAME

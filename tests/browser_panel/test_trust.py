@@ -1,4 +1,4 @@
-"""Opening a workspace for the first time says what it may do where it has no origin of its own, and opens it all the same."""
+"""Security notice on the first Open of a workspace without its own origin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ pytestmark = pytest.mark.browser
 # The page of these tests has no origin of its own, so no storage.
 STORAGE = """() => {
   const kept = {};
-  const store = {getItem: name => kept[name] ?? null, setItem: (name, value) => { kept[name] = value; }};
+  const setItem = (name, value) => { kept[name] = value; };
+  const store = {getItem: name => kept[name] ?? null, setItem};
   Object.defineProperty(window, 'localStorage', {value: store, configurable: true});
 }"""
 

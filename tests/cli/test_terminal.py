@@ -49,7 +49,7 @@ def named(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def safe(text: str) -> str:
-    """The text, once it is certain that it holds nothing but printable characters in lines of its own."""
+    """Return the text after checking that all its characters are printable."""
     assert "\nError: forged" not in text
     found = {
         letter
@@ -265,7 +265,7 @@ def test_a_line_of_a_servers_log_cannot_be_forged() -> None:
 
 
 def test_commands_write_in_one_way_only() -> None:
-    """`output.echo` lets no control sequence through, so a new command cannot forget it; only logs to a pipe go past it."""
+    """Only `output.echo`, which escapes control sequences, prints; except logs to a pipe."""
     found = []
     for path in Path(jupyter_workspaces.cli.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

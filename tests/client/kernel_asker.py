@@ -1,6 +1,6 @@
-"""A server extension that starts one kernel, has it run the code of a file, writes what it printed to another file, and ends the server.
+"""Server extension: runs the code of a file in a kernel, writes its output to a file, and exits.
 
-So a kernel of a real server runs without anybody signing in. Loaded by `start_servers.JupyterServer`.
+The kernel belongs to a real server without a sign-in. Loaded by `start_servers.JupyterServer`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ def run(code: str) -> str:
 
 def test_importing_the_package_loads_nothing_else() -> None:
     loaded = run(
-        "import sys; before = set(sys.modules); import jupyter_workspaces; print(*sorted(set(sys.modules) - before))"
+        "import sys; before = set(sys.modules); import jupyter_workspaces; "
+        "print(*sorted(set(sys.modules) - before))"
     ).split()
     assert {name for name in loaded if name.startswith("jupyter_workspaces")} <= {
         "jupyter_workspaces",
@@ -25,7 +26,8 @@ def test_importing_the_package_loads_nothing_else() -> None:
 
 def test_the_client_brings_aiohttp_only_when_it_asks() -> None:
     loaded = run(
-        "import sys, jupyter_workspaces as jw; jw.Client, jw.spawn, jw.WorkspaceError; print(*sys.modules)"
+        "import sys, jupyter_workspaces as jw; jw.Client, jw.spawn, jw.WorkspaceError; "
+        "print(*sys.modules)"
     ).split()
     assert "jupyter_workspaces.client" in loaded
     assert not {"aiohttp", "ipywidgets", "IPython", "kubernetes", "tornado"} & set(loaded)
@@ -34,7 +36,8 @@ def test_the_client_brings_aiohttp_only_when_it_asks() -> None:
 def test_every_public_name_is_there() -> None:
     assert (
         run(
-            "import jupyter_workspaces as jw; [getattr(jw, name) for name in jw.__all__]; print('all')"
+            "import jupyter_workspaces as jw; [getattr(jw, name) for name in jw.__all__]; "
+            "print('all')"
         ).strip()
         == "all"
     )

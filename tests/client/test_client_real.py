@@ -1,4 +1,4 @@
-"""The client and the command line against the real thing: a `serve`, its cluster, and a JupyterLab in a workspace."""
+"""Client and command line with a real server, a local cluster and JupyterLab in a workspace."""
 
 from __future__ import annotations
 

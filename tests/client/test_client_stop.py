@@ -1,4 +1,4 @@
-"""Pausing and deleting from the kernel and the command line: words, how long it takes, stopping now, and what a refusal leaves."""
+"""Pausing and deleting: messages, duration, stopping at once, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What opening a workspace says once where it has no origin of its own: in Python for each process, on the command line for each user."""
+"""Security notice for workspaces without their own origin: once per process, or per user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTE = "can act as you on this server"
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The addresses that a browser was started with; and a process and a user that were told nothing yet."""
+    """URLs that the browser was started with; the notice was not shown yet."""
     found: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda url: found.append(url) or True)
     monkeypatch.setattr(trust_notice, "_shown", False)

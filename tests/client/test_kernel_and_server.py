@@ -50,7 +50,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def decoy(tmp_path: Path) -> Iterator[Served]:
-    """Another server on this machine, which the search would find if it fell through: nothing may be asked there."""
+    """Another server on this machine, which must not receive requests."""
     served = Served()
     served.start()
     served.refuse["GET swagger/doc.json"] = (200, {})
@@ -173,7 +173,10 @@ def test_the_kernels_token_opens_workspaces_and_nothing_else(tmp_path: Path, clu
 
 
 def test_the_environment_of_a_kernel_does_not_show_the_token(tmp_path: Path, cluster: Path) -> None:
-    code = "import os; print([value for name, value in os.environ.items() if name.startswith('JUPYTER_WORKSPACES')])"
+    code = (
+        "import os; print([value for name, value in os.environ.items() "
+        "if name.startswith('JUPYTER_WORKSPACES')])"
+    )
     with jupyter_server(tmp_path / "server", [], environment(tmp_path, cluster)) as server:
         file = server.file
         token = json.loads(file.read_text())["token"]
@@ -184,16 +187,21 @@ def test_the_environment_of_a_kernel_does_not_show_the_token(tmp_path: Path, clu
 
 BREAKS = {
     "may not be read": (
-        "from jupyter_workspaces.common import kernel_file\ndef read(path): raise PermissionError(13, 'Permission denied', str(path))\nkernel_file.read = read",
+        "from jupyter_workspaces.common import kernel_file\n"
+        "def read(path): raise PermissionError(13, 'Permission denied', str(path))\n"
+        "kernel_file.read = read",
         "runs as another user",
     ),
     "is damaged": ("open(path, 'w').write('{')", "cannot be used"),
     "names a dead server": (
-        "import json\ntold = json.load(open(path))\ntold['url'] = 'http://127.0.0.1:1/'\njson.dump(told, open(path, 'w'))",
+        "import json\ntold = json.load(open(path))\ntold['url'] = 'http://127.0.0.1:1/'\n"
+        "json.dump(told, open(path, 'w'))",
         "connection refused",
     ),
     "has another certificate": (
-        "import json\ntold = json.load(open(path))\ntold['certificate'] = open(os.environ['OTHER']).read()\njson.dump(told, open(path, 'w'))",
+        "import json\ntold = json.load(open(path))\n"
+        "told['certificate'] = open(os.environ['OTHER']).read()\n"
+        "json.dump(told, open(path, 'w'))",
         "certificate cannot be verified",
     ),
 }
@@ -234,7 +242,8 @@ def test_a_server_without_the_extension_leaves_its_kernels_the_shared_one(
         tmp_path / "server", [], environment(tmp_path, cluster), extension=False
     ) as server:
         told = server.ask(
-            "import jupyter_workspaces as jw; print(jw.kinds() is not None, jw.client.default().url)"
+            "import jupyter_workspaces as jw; "
+            "print(jw.kinds() is not None, jw.client.default().url)"
         )
     assert told["out"].strip() == f"True {decoy.url}", told
 

@@ -1,4 +1,4 @@
-"""What a person meets in a cell: names, signatures, tables, values for scripts, and how mistakes are told."""
+"""Public Python API in a cell: names, signatures, tables, values for scripts, and errors."""
 
 from __future__ import annotations
 

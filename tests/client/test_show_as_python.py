@@ -1,4 +1,4 @@
-"""“Show as Python” prints code that runs: each combination that the form offers is executed against a real server and its cluster."""
+"""“Show as Python” of the form prints code that runs on a real server with a local cluster."""
 
 from __future__ import annotations
 

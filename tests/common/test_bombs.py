@@ -1,4 +1,4 @@
-"""Small requests that would cost much: real processes with bounded memory refuse them soon, take little for it, and go on answering."""
+"""Small but expensive requests are refused soon and with little memory, in real processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regular expressions and wildcards of other people: Go's syntax, linear time, bounded memory and work."""
+"""Users' regular expressions and wildcards: Go's syntax, linear time, limited memory."""
 
 from __future__ import annotations
 

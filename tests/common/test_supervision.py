@@ -1,4 +1,4 @@
-"""A supervised task runs again after a failure, backs off until progress, tells of it once per kind, and stops."""
+"""Supervised tasks: restart with backoff, one log line for each kind of failure, stop."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ async def test_a_kind_of_failure_is_logged_once_without_its_text(caplog):
         await until(lambda: len(runs) == 5)
     await task.stop()
     assert [record.getMessage() for record in caplog.records] == [
-        "worker failed and is tried again: Secret",
-        "worker failed and is tried again: ValueError",
+        "worker failed and will be retried: Secret",
+        "worker failed and will be retried: ValueError",
     ]
     assert TEXT not in caplog.text
     assert "in work" in caplog.text

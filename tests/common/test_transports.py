@@ -1,4 +1,4 @@
-"""Transports end without an error, whatever was done with them before."""
+"""Transports are closed without an error, in any state."""
 
 from __future__ import annotations
 

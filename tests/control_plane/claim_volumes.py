@@ -1,4 +1,4 @@
-"""Volumes for claims on a cluster without a storage driver: folders of this machine."""
+"""Provides hostPath volumes for claims, as a storage driver does, on a cluster that has none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NAME = "test-volume-"
 
 
 class ClaimVolumes:
-    """While it runs, every claim gets a hostPath volume of its class, size and modes; a claim that is gone takes its volume along.
+    """While it runs, binds every claim to a hostPath volume of its class, size and modes.
 
-    It stands in for whatever provisioner a class names, and leaves volumes of other makers alone.
+    It acts for any provisioner. A volume is deleted with its claim; other volumes are not touched.
     """
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
@@ -30,7 +30,7 @@ class ClaimVolumes:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Provide volumes until cancelled."""
         for reflector in (self._claims, self._volumes):
             reflector.listen(lambda *_: self._changed.set())
             reflector.start()

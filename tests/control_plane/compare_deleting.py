@@ -1,4 +1,4 @@
-"""Exchanges about deletion: finalizers, preconditions, propagation, namespaces."""
+"""Exchanges about deletion: finalizers, preconditions, propagation, collections, namespaces."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ async def namespaces(ask: Recorder) -> None:
     await ask.ask("create in it", "POST", f"{path}/configmaps", config_map("new"))
     marked = lambda answer: bool(answer.at("metadata", "deletionTimestamp"))  # noqa: E731
     await ask.until(f"{path}/configmaps/held", marked, "the mark on its content")
-    # Its conditions come when its controller has looked at it: sooner or later, so they are left out here and waited for below.
+    # A controller sets the conditions at its own time, so they are left out here and awaited below.
     await ask.ask(
         "deleted again",
         "DELETE",

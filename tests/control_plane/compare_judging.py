@@ -1,4 +1,4 @@
-"""Exchanges about CEL rules of CRDs: invalid rules, invalid objects, rules added later."""
+"""Exchanges about CEL rules of CRDs: invalid CRDs and objects, rules for existing objects."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def rules_of_objects(ask: Recorder) -> None:
     await put("unchanged")
     await put("changed what is fixed", fixed="b")
     await put("fewer of a part", parts=[{"name": "b", "count": 0}, {"name": "a", "count": 1}])
-    # Rules that come when objects are there: what an update leaves as it was may go on breaking them.
+    # Rules that are added to existing objects: unchanged values may violate them.
     for name, spec in (
         ("text", {"free": "x"}),
         ("map", {"values": {"k": "a"}}),
@@ -201,5 +201,5 @@ async def rules_of_objects(ask: Recorder) -> None:
 
 
 def _refusal(body: Any) -> Any:
-    """What is wrong; a definition that is accepted is told elsewhere."""
+    """Return the errors. Accepted definitions are compared elsewhere."""
     return body if body.get("kind") == "Status" else body["kind"]

@@ -1,4 +1,4 @@
-"""Exchanges about patches: merge, JSON, strategic merge, server-side apply."""
+"""Exchanges about patches: merge, JSON, strategic merge, server-side apply with conflicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges about reading: lists, selectors, pages, watches, bookmarks, 410, tables."""
+"""Exchanges about reading: lists, selectors, pages, watches, 410, tables, other forms."""
 
 from __future__ import annotations
 
@@ -151,7 +151,10 @@ async def watch(ask: Recorder) -> None:
         "from any revision", f"{gadgets}?watch=true&resourceVersion=0", events=1
     ):
         pass
-    streamed = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    streamed = (
+        "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        "&allowWatchBookmarks=true"
+    )
     async with ask.watching("initial events", f"{gadgets}?{streamed}", events=2):
         pass
     async with ask.watching(
@@ -190,7 +193,8 @@ async def watch(ask: Recorder) -> None:
         pass
     async with ask.watching(
         "ended by time",
-        f"{gadgets}?watch=true&resourceVersion={start}&timeoutSeconds=1&fieldSelector=metadata.name%3Dx",
+        f"{gadgets}?watch=true&resourceVersion={start}&timeoutSeconds=1"
+        "&fieldSelector=metadata.name%3Dx",
         events=1,
     ):
         pass

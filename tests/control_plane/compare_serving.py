@@ -1,4 +1,4 @@
-"""Exchanges about the server: discovery, OpenAPI, access reviews, definitions, 404, 405."""
+"""Exchanges about the server: discovery, OpenAPI, reviews, CRDs, unknown paths and methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 
 
 def _resources(group: str) -> Any:
-    """Of a resource list, the kinds that a workspace's cluster needs, by name."""
+    """Return the kinds of a resource list that a workspace's cluster needs, by name."""
 
     def view(found: Any) -> Any:
         kept = {
@@ -368,7 +368,10 @@ async def access_reviews(ask: Recorder) -> None:
 
 
 async def _until_allowed(ask: Recorder, user: str, attributes: Any) -> None:
-    """Rules reach a real API server's authorizer by a watch, a moment later; a cluster that cannot evaluate them is not waited for."""
+    """Wait until a rule applies: a real API server gets rules by a watch.
+
+    Does not wait on a cluster that cannot evaluate them.
+    """
     path, body = (
         "/apis/authorization.k8s.io/v1/subjectaccessreviews",
         {"spec": {"user": user, "resourceAttributes": attributes}},
@@ -382,7 +385,7 @@ async def _until_allowed(ask: Recorder, user: str, attributes: Any) -> None:
 
 
 def _broken(found: Any) -> Any:
-    """Reasons and fields of a refusal, each once."""
+    """Return reasons and fields of an error, without duplicates."""
     return sorted(
         {
             f"{cause['reason']} {cause['field']}"

@@ -1,4 +1,4 @@
-"""Exchanges about creating and replacing: validation, defaults, pruning, dry run, status."""
+"""Exchanges about writes: errors, validation, defaults, dry run, names, generation, status."""
 
 from __future__ import annotations
 

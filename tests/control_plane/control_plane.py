@@ -1,8 +1,8 @@
-"""A real Kubernetes control plane on loopback, with nodes simulated by kwok.
+"""A real control plane on loopback: etcd, API server, controllers, scheduler, and kwok.
 
-Each has its own folder, free ports, and certificates for a day.
-`python tests/control_plane/control_plane.py FOLDER` starts one, prints its kubeconfig, and stops it
-on Ctrl-C.
+Each instance has its own folder, free ports and certificates for a day. `python
+tests/control_plane/control_plane.py FOLDER` keeps one until it is interrupted and prints its
+kubeconfig.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STOP_SECONDS = 10.0
 ATTEMPTS = 3
 ADMIN = "test-admin"
 SIMULATED = ("jupyter-workspaces/simulated", "true")
-# Nodes that tests simulate send no heartbeats, so they must count as alive during the tests.
+# Nothing renews the leases of nodes that tests simulate, so they must last as long as the tests.
 PLAYED_NODE_LIFE = "24h"
 _PR_SET_PDEATHSIG = 1
 
@@ -41,11 +41,11 @@ Object = dict[str, Any]
 
 
 class ControlPlaneError(Exception):
-    """It did not start, or a request to it failed. The text has the end of the log."""
+    """A program did not start, or a request failed. The message has the end of the log."""
 
 
 class PortTaken(ControlPlaneError):
-    """Somebody else took a port between our finding it free and the program's use of it."""
+    """Another process took a port after it was found to be free."""
 
 
 def free_port() -> int:
@@ -56,10 +56,14 @@ def free_port() -> int:
 
 
 class ControlPlane:
-    """Started by `start`, ended by `stop`; `kubeconfig` is an administrator's.
+    """A control plane, started by `start` and stopped by `stop`.
 
-    `forwarded` is the local port that every simulated pod's ports lead to, `pod_log` the file that is every simulated pod's log.
-    `controllers=False` leaves an API server alone with its etcd.
+    Its `kubeconfig` is that of an administrator. `controllers=False` starts only etcd and API
+    server.
+
+    Attributes:
+        forwarded: local port that all ports of simulated pods lead to.
+        pod_log: file with the log of all simulated pods.
     """
 
     def __init__(
@@ -83,7 +87,11 @@ class ControlPlane:
         return self.folder / "pod.log"
 
     def start(self) -> None:
-        """Until the API answers and, with controllers, namespaces have their service accounts. Raises `ControlPlaneError`."""
+        """Start, and wait until the API answers and namespaces have their service accounts.
+
+        Raises:
+            ControlPlaneError: if that does not happen in time.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         for attempt in range(1, ATTEMPTS + 1):
@@ -128,7 +136,7 @@ class ControlPlane:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )
-        # Two on one machine quarrel about their serving ports, which nobody asks.
+        # Two on one machine would use the same serving ports, which are not needed.
         self._run(
             "kube-controller-manager",
             *connection,
@@ -166,11 +174,12 @@ class ControlPlane:
         ]
 
     def _run_kwok(self) -> None:
-        """The kubelet of simulated nodes: their pods run at once; logs, exec and port-forward lead to this machine."""
+        """Start the kubelet of simulated nodes, whose pods run at once."""
         assert self._authority is not None
         pki, port = self._authority.folder, free_port()
         self.pod_log.write_text(
-            f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}.000000000Z stdout F a line of a pod's log\n"
+            f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}.000000000Z "
+            "stdout F a line of a pod's log\n"
         )
         target = {"port": self.forwarded, "address": HOST}
         configuration: dict[str, Object] = {
@@ -203,7 +212,7 @@ class ControlPlane:
         )
 
     def stop(self) -> None:
-        """By SIGKILL: an API server whose etcd is gone hangs in its graceful end."""
+        """Stop by SIGKILL, because an API server without etcd hangs in its graceful shutdown."""
         processes, self._processes = self._processes, {}
         for process in reversed(processes.values()):
             process.kill()
@@ -211,11 +220,11 @@ class ControlPlane:
             process.wait(STOP_SECONDS)
 
     def person(self, name: str, *groups: str) -> Path:
-        """The kubeconfig of somebody with these groups, who may nothing until a rule says so."""
+        """Return the kubeconfig of a user with these groups, without permissions."""
         return self._write_kubeconfig(name, *groups)
 
     def kubelet_trust(self) -> ssl.SSLContext:
-        """For a kubelet of ours: its certificate, and only the API server is answered."""
+        """Return the TLS settings of our kubelet, which only the API server can connect to."""
         assert self._authority is not None
         self._authority.server("kubelet")
         trust = ssl.create_default_context(
@@ -228,7 +237,7 @@ class ControlPlane:
         return trust
 
     def simulated_nodes(self, count: int = 1, **allocatable: str) -> list[str]:
-        """Nodes whose pods run at once; their names."""
+        """Create nodes whose pods run at once. Return their names."""
         names = [f"simulated-{number}" for number in range(count)]
         room = {"cpu": "64", "memory": "256Gi", "pods": "1000"} | allocatable
         for name in names:
@@ -248,7 +257,7 @@ class ControlPlane:
     def ask(
         self, method: str, path: str, body: Any = None, *, media: str = "application/json"
     ) -> tuple[int, Any]:
-        """One request as the administrator (`plain_requests`)."""
+        """Send a request as the administrator (`plain_requests`)."""
         assert self._authority is not None
         trust = ssl.create_default_context(cafile=self._authority.certificate)
         trust.load_cert_chain(
@@ -276,7 +285,7 @@ class ControlPlane:
         )
 
     def memory(self) -> dict[str, int]:
-        """Resident bytes by program."""
+        """Return the resident bytes by program."""
         return {
             name: psutil.Process(process.pid).memory_info().rss
             for name, process in self._processes.items()
@@ -333,7 +342,11 @@ class ControlPlane:
             )
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        """Until it is so. Raises `ControlPlaneError` when it does not come about, or one of the programs ends."""
+        """Wait for a condition.
+
+        Raises:
+            ControlPlaneError: if it does not become true, or a program ends.
+        """
         deadline = time.monotonic() + READY_SECONDS
         while not condition():
             for name, process in self._processes.items():
@@ -353,7 +366,7 @@ class ControlPlane:
 
 
 def _end_with_parent() -> None:
-    """A test run that is killed leaves nothing behind (where the system knows how)."""
+    """End the program with the test run, even if that is killed (on Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -371,7 +384,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plane.simulated_nodes(chosen.nodes)
         megabytes = {name: round(size / 1e6) for name, size in plane.memory().items()}
         print(
-            f"KUBECONFIG={plane.kubeconfig}\nstarted in {plane.seconds:.1f} s; MB: {megabytes}; stop with Ctrl-C",
+            f"KUBECONFIG={plane.kubeconfig}\n"
+            f"started in {plane.seconds:.1f} s; MB: {megabytes}; stop with Ctrl-C",
             flush=True,
         )
         with contextlib.suppress(KeyboardInterrupt):

@@ -1,6 +1,7 @@
-"""The programs of a real control plane: found where they are, else built once from the Go modules beside this file.
+"""The programs of a real control plane: found, or built from the Go modules in this folder.
 
-`python tests/control_plane/control_plane_binaries.py` builds what is missing (about 6 minutes on two cores) and prints where all are.
+`python tests/control_plane/control_plane_binaries.py` builds what is missing (about 6 minutes on
+two cores) and prints the paths.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ VERSION = "k8s.io/component-base/version"
 
 
 class NoBinaries(Exception):
-    """The programs are not there and cannot be built, or may not. The text says what to do."""
+    """The programs do not exist and cannot be built. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Module:
-    """A folder with a go.mod and the programs that are built there, by package path."""
+    """A folder with a go.mod, and the programs that are built there by package path."""
 
     folder: str
     programs: dict[str, str]
@@ -64,7 +65,7 @@ PROGRAMS = tuple(name for module in MODULES for name in module.programs)
 
 
 def base() -> Path:
-    """Where all that tests build once is kept."""
+    """Return the folder of everything that tests build once."""
     return (
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         / "jupyter-workspaces"
@@ -73,7 +74,7 @@ def base() -> Path:
 
 
 def cache(version: str = KUBERNETES, modules: Sequence[Module] = MODULES) -> Path:
-    """Where a version's programs are kept; a change of any module or flag makes another folder."""
+    """Return the folder of a version's programs. It depends on the modules and flags."""
     digest = hashlib.sha256()
     for module in modules:
         for file in ("go.mod", "go.sum"):
@@ -83,7 +84,10 @@ def cache(version: str = KUBERNETES, modules: Sequence[Module] = MODULES) -> Pat
 
 
 def find() -> dict[str, Path]:
-    """Those that are there, by name: in `JW_TEST_BINARIES`, `KUBEBUILDER_ASSETS`, the cache; the first folder that has one wins."""
+    """Return existing programs by name.
+
+    Searches `JW_TEST_BINARIES`, `KUBEBUILDER_ASSETS` and the cache, in this order.
+    """
     folders = [
         Path(os.environ[name]).expanduser() for name in (READY, ASSETS) if os.environ.get(name)
     ]
@@ -96,18 +100,25 @@ def find() -> dict[str, Path]:
 
 
 def missing() -> str | None:
-    """Why a real cluster cannot be started now, and what to do; None when all is there."""
+    """Return why a real cluster cannot be started and what to do; None if it can."""
     absent = sorted(set(PROGRAMS) - set(find()))
     if not absent:
         return None
     what = f"not built: {', '.join(absent)}"
     if shutil.which("go") is None:
         return f"{what}; Go is not installed, so name a folder that has them by {READY}"
-    return f"{what}; ask for it with --real-cluster (builds once, about 6 minutes) or name a folder that has them by {READY}"
+    return (
+        f"{what}; pass --real-cluster to build them once (about 6 minutes), "
+        f"or set {READY} to a folder that has them"
+    )
 
 
 def ensure() -> dict[str, Path]:
-    """All programs, the missing ones built. One build at a time on a machine. Raises `NoBinaries`."""
+    """Return all programs; build missing ones. Only one build runs at a time.
+
+    Raises:
+        NoBinaries: if they cannot be built.
+    """
     if missing() is None:
         return find()
     if shutil.which("go") is None:
@@ -123,7 +134,11 @@ def ensure() -> dict[str, Path]:
 
 
 def ensure_version(version: str, module: Module) -> Path:
-    """The folder with another version's programs, built when one is missing. Raises `NoBinaries`."""
+    """Return the folder with the programs of another version; build missing ones.
+
+    Raises:
+        NoBinaries: if they cannot be built.
+    """
     folder = cache(version, (module,))
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / ".lock"):
@@ -137,7 +152,7 @@ def ensure_version(version: str, module: Module) -> Path:
 def _build(
     module: Module, folder: Path, before: Sequence[str] = (), options: Sequence[str] = ()
 ) -> None:
-    """A program appears in the folder when it is whole."""
+    """Build the programs of a module. Each appears in the folder when it is complete."""
     print(
         f"building {', '.join(module.programs)} in {module.folder} (once; minutes)",
         file=sys.stderr,

@@ -1,4 +1,4 @@
-"""A certificate authority for a day, and certificates of API server, kubelet and users."""
+"""A certificate authority for a day: certificates of API server, kubelet and users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 class Authority:
-    """Writes `{name}.crt` and `{name}.key` into a folder; its own are `ca.crt` and `ca.key`."""
+    """Writes `NAME.crt` and `NAME.key` into a folder; its own are `ca.crt` and `ca.key`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Authority:
         return self.folder / "ca.crt"
 
     def server(self, name: str) -> None:
-        """For what listens on loopback."""
+        """Create the certificate of a server on loopback."""
         self._issue(
             name,
             _name(name),
@@ -43,11 +43,11 @@ class Authority:
         )
 
     def person(self, name: str, *groups: str) -> None:
-        """For a user by that name, in these groups."""
+        """Create the certificate of a user with these groups."""
         self._issue(name, _name(name, *groups), [x509.DNSName(name)])
 
     def key_pair(self, name: str) -> None:
-        """A key alone, which signs tokens."""
+        """Create a key pair that signs tokens."""
         self._write(name, None, ec.generate_private_key(ec.SECP256R1()))
 
     def _issue(self, name: str, subject: x509.Name, names: list[x509.GeneralName]) -> None:

@@ -1,4 +1,4 @@
-"""The controller as a process on a real control plane, with exactly the rights of `deploy/`."""
+"""The controller as a process on a real control plane, with the permissions of `deploy/`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def apply(plane: ControlPlane, obj: Object) -> None:
 
 
 def definitions_and_rights() -> list[Object]:
-    """Everything of `deploy/` that does not run."""
+    """Return the manifests of `deploy/`, except those that run something."""
     running = ("Deployment", "Service", "PodDisruptionBudget", "ValidatingWebhookConfiguration")
     return [obj for obj in manifests.all_objects() if obj["kind"] not in running]
 
 
 def install(plane: ControlPlane, kinds: Iterable[Object] = ()) -> None:
-    """Definitions, rights, and then kinds."""
+    """Install CRDs and permissions, then the kinds."""
     for obj in definitions_and_rights():
         apply(plane, obj)
     until_sync(
@@ -49,7 +49,7 @@ def install(plane: ControlPlane, kinds: Iterable[Object] = ()) -> None:
 
 
 def account_kubeconfig(plane: ControlPlane, account: str = ACCOUNT, seconds: int = 3600) -> Path:
-    """A kubeconfig that signs in as a service account of ours, by a file with a token."""
+    """Return a kubeconfig that authenticates as our service account, by a token file."""
     path = f"/api/v1/namespaces/{manifests.NAMESPACE}/serviceaccounts/{account}/token"
     request = {
         "apiVersion": "authentication.k8s.io/v1",
@@ -70,7 +70,7 @@ def account_kubeconfig(plane: ControlPlane, account: str = ACCOUNT, seconds: int
 
 
 class DeployedController:
-    """One process. `webhook` is where it answers reviews."""
+    """One controller process. `webhook` is the address of its webhook."""
 
     def __init__(
         self, plane: ControlPlane, kubeconfig: Path, *arguments: str, webhook: bool = False
@@ -111,7 +111,7 @@ class DeployedController:
         return self._log.read_text()
 
     def ask(self, path: str) -> tuple[int, str]:
-        """Of its health server; status 0 while nobody answers."""
+        """Send a request to its health server; status 0 if it does not answer."""
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self._health}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -121,7 +121,7 @@ class DeployedController:
             return 0, ""
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric over the series that have these labels."""
+        """Return the sum of a metric over the series with these labels."""
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         series = (
             line.rpartition(" ")
@@ -146,7 +146,7 @@ class DeployedController:
         return self.metric("jupyter_workspaces_leading") == 1
 
     def configure_webhook(self) -> None:
-        """Tell the API server where it answers: by address, because nothing here leads to a Service."""
+        """Register its webhook by address, because no Service leads to it."""
         configuration = next(
             obj
             for obj in manifests.all_objects()
@@ -168,7 +168,7 @@ class DeployedController:
 
 
 def requests(plane: ControlPlane, verbs: Iterable[str], resources: Iterable[str]) -> float:
-    """Return the number of requests by the API server's own metrics.
+    """Return how many requests the API server has answered, from its metrics.
 
     Resources are named as `workspaces` or `workspaces/status`.
     """

@@ -1,8 +1,9 @@
-"""Send the same requests to the embedded API server and to a real one, and tell what they answer differently.
+"""Compares the answers of the local and a real API server to the same requests.
 
-`python tests/control_plane/differences.py` prints what docs/differences.md does not tell, and what it tells that is no longer so.
-Name scenarios to play only those (`apply create`); `--all` prints what the table tells, too; `--save FOLDER` keeps both recordings;
-`--real FOLDER` reuses a real recording that was saved before, so that no control plane is started (seconds instead of a minute).
+`python tests/control_plane/differences.py` prints differences that docs/differences.md does not
+list, and rows of it that do not apply any more. Names of scenarios select only those (`apply
+create`); `--all` prints listed differences too; `--save FOLDER` saves both recordings; `--real
+FOLDER` uses a saved recording of a real server, which takes seconds instead of a minute.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ Object = dict[str, Any]
 
 
 async def record(endpoint: Endpoint, names: Sequence[str]) -> Object:
-    """Play these scenarios one after another, each in a new namespace; the exchanges by name."""
+    """Play scenarios, each in a new namespace. Return the exchanges by name."""
     connector = aiohttp.TCPConnector(ssl=endpoint.ssl_context or True)
     limit = aiohttp.ClientTimeout(total=TOTAL_SECONDS)
     exchanges: Object = {}
@@ -84,7 +85,7 @@ async def _prepare(ask: Recorder) -> None:
 
 
 async def _namespace(ask: Recorder) -> None:
-    """With what the controllers put into it, so that lists are equal."""
+    """Create a namespace and wait for the objects of controllers, so that lists are equal."""
     made = await ask.send(
         "POST",
         "/api/v1/namespaces",
@@ -103,14 +104,16 @@ async def record_real(kubeconfig: Path, names: Sequence[str]) -> Object:
 
 
 def verdict(differences: Sequence[Difference], names: Sequence[str]) -> Verdict:
-    """Against the table's rows that speak of these scenarios."""
+    """Compare the differences with the rows of the table for these scenarios."""
     rows = read_table(TABLE_FILE.read_text(encoding="utf-8"))
     played = set(names)
     spoken = [
         row for row in rows if played == set(SCENARIOS) or row.exchange.split("/")[0] in played
     ]
     judged = judge(differences, rows)
-    return Verdict(judged.told, judged.untold, [row for row in judged.untrue if row in spoken])
+    return Verdict(
+        judged.listed, judged.unlisted, [row for row in judged.obsolete if row in spoken]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "scenarios", nargs="*", metavar="SCENARIO", help=f"all, or some of: {', '.join(SCENARIOS)}"
     )
     parser.add_argument(
-        "--all", action="store_true", help="print differences that the table tells, too"
+        "--all", action="store_true", help="print differences that the table lists, too"
     )
     parser.add_argument(
         "--save",
@@ -150,16 +153,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     found = compare(embedded, real)
     judged = verdict(found, names)
-    for difference in found if chosen.all else judged.untold:
+    for difference in found if chosen.all else judged.unlisted:
         print(difference)
-    for row in judged.untrue:
-        print(f"no longer so: {row}")
-    asked = len({difference.exchange for difference in found})
+    for row in judged.obsolete:
+        print(f"does not apply any more: {row}")
+    different = len({difference.exchange for difference in found})
     print(
-        f"\n{len(real)} exchanges, {asked} differ: {len(judged.told)} differences told by the table, {len(judged.untold)} not, "
-        f"{len(judged.untrue)} rows no longer so ({time.monotonic() - began:.0f} s)"
+        f"\n{len(real)} exchanges, {different} differ: "
+        f"{len(judged.listed)} differences are in the table, {len(judged.unlisted)} are not; "
+        f"{len(judged.obsolete)} rows do not apply any more ({time.monotonic() - began:.0f} s)"
     )
-    return 1 if judged.untold or judged.untrue else 0
+    return 1 if judged.unlisted or judged.obsolete else 0
 
 
 def _real(
@@ -176,7 +180,7 @@ def _real(
 
 @contextlib.contextmanager
 def own_control_plane(folder: Path) -> Iterator[Path]:
-    """The kubeconfig of a new real control plane, which is stopped afterwards."""
+    """Return the kubeconfig of a new control plane, which is stopped afterwards."""
     plane = ControlPlane(folder)
     try:
         plane.start()

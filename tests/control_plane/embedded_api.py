@@ -1,4 +1,4 @@
-"""The embedded API server with its controllers, in this process."""
+"""The local API server with its controllers in this process, to compare with a real one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 @asynccontextmanager
 async def embedded_api(folder: Path) -> AsyncIterator[Endpoint]:
-    """How to reach it. No node, no admission of ours: both belong to workspaces, not to the API."""
+    """Yield how to reach it. It has neither a node nor our admission."""
     bearer = secrets.token_hex(16)
 
     async def token() -> str:

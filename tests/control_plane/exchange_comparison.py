@@ -1,4 +1,4 @@
-"""Differences between two servers, checked against the table in docs/differences.md."""
+"""Differences between two servers, and the table of them in docs/differences.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Exchanges = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Difference:
-    """One value of one exchange; `where` is its place: `outcome`, `headers/Warning`, `body/metadata/labels`."""
+    """One value that differs. `where` is its place, such as `headers/Warning`."""
 
     exchange: str
     where: str
@@ -29,18 +29,19 @@ class Difference:
     real: Any
 
     def __str__(self) -> str:
-        return f"{self.exchange} · {self.where}: embedded {_short(self.embedded)}, real {_short(self.real)}"
+        values = f"embedded {_short(self.embedded)}, real {_short(self.real)}"
+        return f"{self.exchange} · {self.where}: {values}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: patterns (`*`, `?`) of exchanges and places, and why it is so."""
+    """A row of the table: patterns (`*`, `?`) of exchanges and places, and the reason."""
 
     exchange: str
     where: str
     reason: str
 
-    def tells(self, difference: Difference) -> bool:
+    def matches(self, difference: Difference) -> bool:
         return fnmatchcase(difference.exchange, self.exchange) and fnmatchcase(
             difference.where, self.where
         )
@@ -51,15 +52,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`untold` differences stand in no row; `untrue` rows tell of no difference."""
+    """`unlisted` differences are in no row; `obsolete` rows match no difference."""
 
-    told: list[Difference]
-    untold: list[Difference]
-    untrue: list[Row]
+    listed: list[Difference]
+    unlisted: list[Difference]
+    obsolete: list[Row]
 
 
 def compare(embedded: Exchanges, real: Exchanges) -> list[Difference]:
-    """In the order of the exchanges. Where already the outcome differs, that is the difference, and its body is not told."""
+    """Yield the differences in the order of the exchanges.
+
+    If the outcome differs, the body is not compared.
+    """
     names = [*real, *(name for name in embedded if name not in real)]
     found: list[Difference] = []
     for name in names:
@@ -76,7 +80,7 @@ def compare(embedded: Exchanges, real: Exchanges) -> list[Difference]:
 
 
 def _outcome(exchange: Any) -> str:
-    """`200`, or `422 Invalid` of a refusal."""
+    """Return `200`, or `422 Invalid` for an error."""
     if not isinstance(exchange, dict):
         return "not asked"
     body = exchange.get("body")
@@ -97,7 +101,7 @@ def _differ(mine: Any, theirs: Any, where: str) -> Iterator[tuple[str, Any, Any]
 
 
 def read_table(text: str) -> list[Row]:
-    """The rows of the table: lines that begin with two columns in backticks."""
+    """Return the rows of the table: lines that start with two columns in backticks."""
     return [
         Row(**found.groupdict())
         for line in text.splitlines()
@@ -106,12 +110,16 @@ def read_table(text: str) -> list[Row]:
 
 
 def judge(differences: Sequence[Difference], rows: Sequence[Row]) -> Verdict:
-    told = [difference for difference in differences if any(row.tells(difference) for row in rows)]
-    untold = [
-        difference for difference in differences if not any(row.tells(difference) for row in rows)
+    listed = [
+        difference for difference in differences if any(row.matches(difference) for row in rows)
     ]
-    untrue = [row for row in rows if not any(row.tells(difference) for difference in differences)]
-    return Verdict(told, untold, untrue)
+    unlisted = [
+        difference for difference in differences if not any(row.matches(difference) for row in rows)
+    ]
+    obsolete = [
+        row for row in rows if not any(row.matches(difference) for difference in differences)
+    ]
+    return Verdict(listed, unlisted, obsolete)
 
 
 def _short(value: Any) -> str:

@@ -18,7 +18,7 @@ def config_map(name: str, data: Object | None = None, **metadata: Any) -> Object
 
 
 def pod(name: str, **spec: Any) -> Object:
-    """Nobody places it: what a scheduler and a node say would differ by time."""
+    """Return a pod that is not scheduled, because scheduler and node would write at any time."""
     containers = [
         {"name": "main", "image": "registry.example.org/lab:1", "ports": [{"containerPort": 8888}]}
     ]
@@ -81,7 +81,7 @@ def gadget(name: str, size: Any = 3, **spec: Any) -> Object:
 def definition(
     plural: str = "gadgets", kind: str = "Gadget", group: str = "compare.example.org"
 ) -> Object:
-    """A CRD with what schemas and subresources offer: defaults, pruning, open objects, lists by key, columns, `/status`."""
+    """Return a CRD that uses all features of schemas and subresources."""
     spec = {
         "type": "object",
         "required": ["size"],

@@ -1,4 +1,7 @@
-"""Record named exchanges with an API server, without ids, times and revisions."""
+"""Records the answers of an API server by name, without values that always differ.
+
+These are ids, times and revisions.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,17 @@ _MASKED = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, as it was; `body` is decoded JSON, else text."""
+    """An answer as received. `body` is decoded JSON, or text."""
 
     status: int
     headers: Mapping[str, str]
     body: Any
 
     def at(self, *path: str | int) -> Any:
-        """What stands there in the body, an empty text where nothing does: scenarios go on after a refusal."""
+        """Return the value at a path of the body; empty if absent.
+
+        So scenarios go on after an error.
+        """
         value = self.body
         for part in path:
             try:
@@ -58,7 +64,12 @@ class Answer:
 
 @dataclass
 class Recorder:
-    """One scenario on one server, in a namespace of its own. `base` is the server, `exchanges` what was asked so far, by name."""
+    """Records one scenario on one server, in its own namespace.
+
+    Attributes:
+        base: address of the server.
+        exchanges: recorded exchanges by name.
+    """
 
     session: aiohttp.ClientSession
     base: str
@@ -67,7 +78,7 @@ class Recorder:
     exchanges: dict[str, Object] = field(default_factory=dict)
 
     def core(self, plural: str, name: str = "", subresource: str = "") -> str:
-        """A path in this scenario's namespace."""
+        """Return a path in the namespace of the scenario."""
         return "/".join(
             filter(None, (f"/api/v1/namespaces/{self.namespace}", plural, name, subresource))
         )
@@ -93,9 +104,10 @@ class Recorder:
         view: View | None = None,
         managed: bool = False,
     ) -> Answer:
-        """Ask and record. `view` picks the part of the body to compare; `managed` keeps `managedFields` in it.
+        """Send a request and record the answer.
 
-        A text or bytes body is sent as it is, `None` is none.
+        A body of text or bytes is sent unchanged; None sends no body. `view` selects the part of
+        the body to compare; `managed` keeps `managedFields`.
         """
         answer = await self.send(method, path, body, media=media, accept=accept, headers=headers)
         seen = answer.body if view is None else _viewed(view, answer.body)
@@ -115,7 +127,7 @@ class Recorder:
         accept: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Ask without recording: what a scenario needs before or after."""
+        """Send a request without recording it."""
         sent = (
             {"Accept": accept}
             | ({"Content-Type": media} if body is not None else {})
@@ -143,7 +155,11 @@ class Recorder:
         method: str = "GET",
         body: Any = None,
     ) -> Answer:
-        """Ask until it is so. Raises `AssertionError` when it does not come about."""
+        """Send requests until a condition is true.
+
+        Raises:
+            AssertionError: if it does not become true.
+        """
         deadline = time.monotonic() + LIMIT_SECONDS
         while True:
             answer = await self.send(method, path, body)
@@ -151,7 +167,8 @@ class Recorder:
                 return answer
             if time.monotonic() > deadline:
                 raise AssertionError(
-                    f"{what} did not come about within {LIMIT_SECONDS:g} s; last: {str(answer.body)[:300]}"
+                    f"{what} did not happen within {LIMIT_SECONDS:g} s; "
+                    f"last: {str(answer.body)[:300]}"
                 )
             await asyncio.sleep(0.05)
 
@@ -159,7 +176,10 @@ class Recorder:
     async def watching(
         self, name: str, path: str, *, events: int, accept: str = "application/json"
     ) -> AsyncIterator[None]:
-        """Watch while the block runs, and after it until so many events have come or a few seconds have passed; then record them."""
+        """Watch during the block and a few seconds longer; record the events.
+
+        The watch ends early if the expected number of events has arrived.
+        """
         async with self.session.get(self.base + path, headers={"Accept": accept}) as response:
             seen: list[Any] = []
             yield
@@ -183,7 +203,7 @@ class Recorder:
             )
 
     def note(self, name: str, value: Any) -> None:
-        """Keep something that is not an answer."""
+        """Record a value that is not an answer."""
         self._keep(name, {"note": normal(value)})
 
     def _keep(self, name: str, exchange: Object) -> None:
@@ -197,13 +217,14 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(function: Scenario) -> Scenario:
-    """Registers it by its name, with dashes."""
-    SCENARIOS[getattr(function, "__name__").replace("_", "-")] = function  # noqa: B009 a Callable has no name for mypy
+    """Register a scenario by its name, with dashes."""
+    name = getattr(function, "__name__")  # noqa: B009 - for mypy, a Callable has no name
+    SCENARIOS[name.replace("_", "-")] = function
     return function
 
 
 def normal(value: Any, key: str = "", *, managed: bool = False) -> Any:
-    """The value with marks for what differs from run to run. Sentences for people are marks too: causes are compared, not words."""
+    """Replace values that differ between runs, and messages, by marks. Causes are compared."""
     if isinstance(value, dict):
         if value.get("kind") == "Status" and "status" in value:
             value = _status(value)
@@ -231,7 +252,7 @@ def normal(value: Any, key: str = "", *, managed: bool = False) -> Any:
 
 
 def settled(found: Any) -> Any:
-    """A view of an object without what controllers write into it at a time of their own."""
+    """Return a view of an object without what controllers write at their own time."""
     if found.get("kind") == "Status":
         return found
     metadata = dict(found["metadata"])
@@ -243,7 +264,7 @@ def settled(found: Any) -> Any:
 
 
 def _status(body: Object) -> Object:
-    """A Status without its sentences; causes in the order of their fields."""
+    """Return a Status without messages, with causes in the order of their fields."""
     found = {**body, "message": "<text>"} if body.get("message") else dict(body)
     details = found.get("details")
     if isinstance(details, dict) and isinstance(details.get("causes"), list):

@@ -1,4 +1,4 @@
-"""One request to an API server without an event loop, for waiting and set-up."""
+"""One blocking request to an API server, for the set-up of clusters and tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def request(
     media: str = "application/json",
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """Status and body, decoded where it is JSON; status 0 while nobody answers."""
+    """Return status and body, decoded if it is JSON; status 0 if the server does not answer."""
     server = urlsplit(url)
     host = str(server.hostname)
     if trust is None:

@@ -1,7 +1,8 @@
-"""Pytest's part of the real control plane: which clusters the tests run on, and the real one for a session.
+"""Fixtures for the real control plane, and options for the clusters that tests run on.
 
-`--cluster embedded`, `--cluster real` or `--cluster embedded,real` choose what tests with the fixture `cluster_kind` run on.
-`JW_TEST_KUBECONFIG` names a cluster to use instead of one of our own, if it holds nothing that the tests would delete.
+`--cluster embedded`, `--cluster real` or `--cluster embedded,real` select the clusters of tests
+with the fixture `cluster_kind`. `JW_TEST_KUBECONFIG` names another cluster to use, if it has
+nothing that the tests would delete.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ STOP_SECONDS = 10.0
 
 
 class RealCluster:
-    """`own` is the control plane that we started; None where somebody named a cluster of theirs."""
+    """The real cluster. `own` is the control plane that we started, or None."""
 
     def __init__(self, kubeconfig: Path, own: ControlPlane | None = None) -> None:
         self.kubeconfig, self.own = kubeconfig, own
@@ -44,7 +45,7 @@ class RealCluster:
     def ask(
         self, method: str, path: str, body: Any = None, *, media: str = "application/json"
     ) -> tuple[int, Any]:
-        """One request as whom the kubeconfig names (`plain_requests`)."""
+        """Send a request as the user of the kubeconfig (`plain_requests`)."""
         return request(
             self._endpoint.url,
             self._endpoint.ssl_context,
@@ -56,7 +57,7 @@ class RealCluster:
         )
 
     def require_own(self) -> ControlPlane:
-        """For tests that need its nodes, logs or users; skips on anybody else's cluster."""
+        """Skip the test unless the cluster is ours, with its nodes, logs and users."""
         if self.own is None:
             pytest.skip(f"needs a control plane of our own, and {KUBECONFIG} names another")
         return self.own
@@ -64,12 +65,13 @@ class RealCluster:
 
 @contextmanager
 def started(folder: Path) -> Iterator[RealCluster]:
-    """The named cluster as it is, else a new one of ours, where every claim gets a volume."""
+    """Yield the named cluster, or a new control plane where every claim gets a volume."""
     if named := os.environ.get(KUBECONFIG):
         given = RealCluster(Path(named).expanduser())
         if held := asyncio.run(_foreign(given)):
             pytest.exit(
-                f"{KUBECONFIG} names a cluster that somebody uses; the tests would delete there: {', '.join(held[:10])}",
+                f"{KUBECONFIG} names a cluster that is in use; the tests would delete: "
+                f"{', '.join(held[:10])}",
                 2,
             )
         yield given
@@ -90,7 +92,7 @@ async def _foreign(given: RealCluster) -> list[str]:
 
 @contextmanager
 def _claim_volumes(plane: ControlPlane) -> Iterator[None]:
-    """On a loop and thread of their own: tests bring their own loops, one each."""
+    """Provide volumes in a thread with its own event loop, because tests have their own."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def provide() -> None:
@@ -131,7 +133,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def chosen(config: pytest.Config) -> list[str]:
-    """The kinds of clusters that this session runs on."""
+    """Return the kinds of clusters of this session."""
     found = [kind.strip() for kind in config.getoption("--cluster").split(",")]
     if unknown := set(found) - set(KINDS):
         raise pytest.UsageError(
@@ -146,7 +148,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A session on the real cluster alone leaves out what would only repeat the embedded one's; one without it, what needs it."""
+    """Deselect tests that need another cluster, or that would only be repeated."""
     kinds = chosen(config)
     dropped = [item for item in items if ("real" if _needs_real(item) else "embedded") not in kinds]
     if dropped:
@@ -168,6 +170,6 @@ def _needs_real(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    """One for the whole session; each test cleans up what it made."""
+    """One real cluster for the session; each test deletes what it created."""
     with started(tmp_path_factory.mktemp("real-cluster")) as cluster:
         yield cluster

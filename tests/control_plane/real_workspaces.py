@@ -1,7 +1,7 @@
-"""`python real_workspaces.py FOLDER`: a real control plane where workspaces really run, on this machine's processes.
+"""`python real_workspaces.py FOLDER`: a real control plane where workspaces run.
 
-Our node joins it like a kubelet, our controller runs, and claims get folders. It prints
-`KUBECONFIG=…` when it is ready, and ends on SIGTERM.
+Our node joins it as a kubelet, our controller runs, and claims get folders. It prints
+`KUBECONFIG=…` when it is ready and ends by SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from jupyter_workspaces.localkube.node.kubelet import Kubelet
 
 
 async def run(plane: ControlPlane, folder: Path) -> None:
-    """Until SIGTERM. Raises what ended one of the parts before."""
+    """Run until SIGTERM.
+
+    Raises:
+        Exception: if one of the parts fails before.
+    """
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with Cluster(from_kubeconfig(plane.kubeconfig)) as cluster:

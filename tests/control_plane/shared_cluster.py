@@ -1,4 +1,4 @@
-"""A real cluster that many tests share: each finds it as a new one and leaves it empty."""
+"""A real cluster that tests share: each test finds it as new and leaves it empty."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def clean(cluster: Cluster) -> None:
     """Delete what tests may have left, with or without finalizers.
 
     Raises:
-        AssertionError: An object cannot be deleted.
+        AssertionError: if something cannot be deleted.
     """
     with contextlib.suppress(
         NotFound
@@ -60,14 +60,15 @@ async def clean(cluster: Cluster) -> None:
     for resource in (*IN_NAMESPACE, *CLUSTER_WIDE):
         while left := await _left(cluster, resource):
             assert time.monotonic() < deadline, (
-                f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
+                f"{resource.plural} that cannot be deleted: "
+                f"{[one['metadata']['name'] for one in left]}"
             )
             await asyncio.gather(*(_delete(cluster, resource, one["metadata"]) for one in left))
             await asyncio.sleep(0.01)
 
 
 async def prepare(cluster: Cluster) -> None:
-    """Empty it, and install our definitions and samples as on a new embedded cluster."""
+    """Clean the cluster, and install our CRDs and samples as on a new local cluster."""
     await clean(cluster)
     for manifest in bundled.crds():
         with contextlib.suppress(AlreadyExists):
@@ -89,7 +90,7 @@ async def _served(cluster: Cluster, resource: Resource) -> bool:
 
 
 async def foreign(cluster: Cluster) -> list[str]:
-    """What `clean` would delete of somebody else's."""
+    """Return objects of others that `clean` would delete."""
     held: list[str] = []
     for resource in (WORKSPACES, WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
         held += [
@@ -112,7 +113,10 @@ async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
 
 
 def _of_tests(resource: Resource, found: Object) -> bool:
-    """The cluster's own nodes and classes are not; a simulated one left here would run the pods that others play."""
+    """Return whether a test may have created an object.
+
+    A simulated node that is left would run the pods that other tests simulate.
+    """
     name = found["metadata"]["name"]
     if resource is catalog.NODES:
         return bool(name == NODE or SIMULATED[0] in (found["metadata"].get("labels") or {}))

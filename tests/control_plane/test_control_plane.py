@@ -1,4 +1,4 @@
-"""The real control plane is what the other tests take it for."""
+"""The real control plane behaves as other tests expect."""
 
 from __future__ import annotations
 

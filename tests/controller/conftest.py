@@ -1,4 +1,4 @@
-"""Each test that plays a cluster runs on the embedded one and, where the session has it, on a real one."""
+"""Runs tests with `play` on the embedded API server and, if there is one, on a real one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from played_cluster import Play, PlayedCluster, played_cluster, played_real_clus
 
 @pytest.fixture
 def play(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Play:
-    """`async with play() as played`; `admission=False` is what a real cluster is like without our webhook."""
+    """Return a function that starts a cluster as an asynchronous context manager.
+
+    With `admission=False`, the admission rules are off, as on a real cluster without our webhook.
+    """
     if cluster_kind == "real":
         real = request.getfixturevalue("real_cluster")
 

@@ -1,4 +1,4 @@
-"""An API server with all controllers in the test's own process; what a node would say of pods, the test says."""
+"""An API server with all controllers in the test process; the test writes the status of pods."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
     Resource,
 )
-from jupyter_workspaces.kube.client import Cluster, Listing
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.responses import Listing
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
@@ -41,7 +42,7 @@ TOKEN = "a-token-for-tests"
 
 
 class CountingCluster(Cluster):
-    """Counts what the controller asks for, by verb and resource."""
+    """Client that counts the requests of the controller by verb and resource."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
@@ -103,7 +104,11 @@ class CountingCluster(Cluster):
 
 
 class PlayedCluster:
-    """`cluster` is for the test, `counted` what the Workspace controller uses; `admission` says whether our rules guard kinds."""
+    """A running API server with the workspace controller.
+
+    `cluster` is the client of the test, `counted` that of the controller. `admission` is whether
+    the admission rules are on.
+    """
 
     def __init__(
         self, cluster: Cluster, counted: CountingCluster, *, real: bool, admission: bool
@@ -140,7 +145,10 @@ class PlayedCluster:
         return await until(condition, what, LIMIT_SECONDS)
 
     async def make_kind(self, name: str, **pod_template: Any) -> Object:
-        """The JupyterLab kind by another name, with parts of its pod template or, by `activityRules`, its rules changed."""
+        """Create the JupyterLab kind under another name.
+
+        Arguments replace parts of its pod template; `activityRules` replaces its activity rules.
+        """
         kind = await self.cluster.get(WORKSPACE_KINDS, "jupyterlab")
         rules = pod_template.pop("activityRules", [])
         spec = kind["spec"] | {
@@ -268,7 +276,10 @@ class PlayedCluster:
         return pod
 
     async def end_pods(self, name: str = "dora") -> None:
-        """What a node does with pods that are being deleted, once there are some; on a real cluster another one may have been faster."""
+        """Delete the pods that are being deleted, as their node does, once there are some.
+
+        On a real cluster another client may have deleted them already.
+        """
 
         async def deleting() -> list[Object]:
             return [
@@ -312,7 +323,7 @@ Play = Callable[..., AbstractAsyncContextManager[PlayedCluster]]
 
 
 async def _node(cluster: Cluster) -> None:
-    """It runs pods only as far as a test says so."""
+    """Create a node. Its pods run only as far as the test writes their status."""
     await cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}})
     allocatable = {"cpu": "16", "memory": "64Gi", "pods": "50"}
     ready = [{"type": "Ready", "status": "True"}]
@@ -328,7 +339,11 @@ async def _node(cluster: Cluster) -> None:
 async def played_cluster(
     directory: Path, *, admission: bool = True
 ) -> AsyncIterator[PlayedCluster]:
-    """The embedded one. Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
+    """Run the embedded API server.
+
+    Without admission rules, kinds can be changed and deleted while workspaces use them, as on a
+    real cluster without our webhook.
+    """
 
     async def token() -> str:
         return TOKEN
@@ -355,7 +370,7 @@ async def played_cluster(
 
 @asynccontextmanager
 async def played_real_cluster(real: RealCluster) -> AsyncIterator[PlayedCluster]:
-    """A real one, with its own controllers and scheduler; emptied before and after."""
+    """Use a real cluster with its own controllers; its objects are deleted before and after."""
     endpoint = real.endpoint()
     async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
         await prepare(cluster)

@@ -1,4 +1,4 @@
-"""Activity as a real HTTP server tells it, and the pause that follows. A pod's program is a small server of the test's own."""
+"""Activity probes of a real HTTP server, which stands for the program of a pod, and pauses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATH = "/workspace/connect/default/dora/jupyterlab/api/status"
 
 
 class Program:
-    """Answers `api/status`; `asked` are the requests' paths and tokens."""
+    """Server that answers `api/status`; `asked` has path and token of each request."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -76,7 +76,7 @@ async def probed(played: PlayedCluster, result: str, words: str = "") -> dict[st
     return await played.until(found, f"a probe with {result} ({words})")
 
 
-async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(play: Play) -> None:
+async def test_a_probe_sends_the_token_to_the_address_of_the_pod(play: Play) -> None:
     async with program() as lab, play() as played:
         lab.body = {"last_activity": "2026-01-02T03:04:05.678901Z", "kernels": 0}
         await played.make_kind("lab", activityProbe=PROBE)
@@ -107,7 +107,7 @@ async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(play: 
         (200, " " * (2**20 + 1), "over 1048576 bytes"),
     ],
 )
-async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(
+async def test_an_unusable_response_is_a_failure_with_a_reason(
     play: Play, status: int, text: str, words: str
 ) -> None:
     async with program() as lab, play() as played:
@@ -136,7 +136,7 @@ async def test_a_listener_of_another_user_gets_no_token(play: Play) -> None:
     assert taken == b""
 
 
-async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(play: Play) -> None:
+async def test_a_program_that_does_not_listen_is_probed_again(play: Play) -> None:
     async with program() as lab, play() as played:
         await played.make_kind("lab", activityProbe=PROBE)
         await played.make(kind="lab")
@@ -146,7 +146,7 @@ async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(pl
         await probed(played, "Success")
 
 
-async def test_a_probe_that_finds_the_same_again_writes_nothing_until_it_has_been_quiet_for_long(
+async def test_probes_without_news_are_written_once_an_hour(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with program() as lab, play() as played:
@@ -178,7 +178,7 @@ async def test_a_probe_that_finds_the_same_again_writes_nothing_until_it_has_bee
         await played.until(told_again, "the time of the last probe")
 
 
-async def test_a_script_that_cannot_run_says_why_and_what_else_there_is(play: Play) -> None:
+async def test_a_script_that_cannot_run_is_a_failure_with_advice(play: Play) -> None:
     async with play() as played:
         probe = {
             "podExec": {"script": "#!/bin/sh\ntrue"},
@@ -193,11 +193,11 @@ async def test_a_script_that_cannot_run_says_why_and_what_else_there_is(play: Pl
         await probed(played, "Failure", "jupyter probe")
 
 
-async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_resumed(
+async def test_an_idle_workspace_is_paused_with_a_reason_until_it_is_resumed(
     play: Play,
 ) -> None:
     async with program() as lab, play() as played:
-        rule = {"config": {"secondsSinceActive": 16}, "effect": {"pauseWorkspace": True}}
+        rule = {"config": {"secondsSinceActive": 18}, "effect": {"pauseWorkspace": True}}
         await played.make_kind("lab", activityProbe=PROBE, activityRules=[rule])
         await played.make(kind="lab")
         lab.body = {"last_activity": ago(14)}
@@ -205,13 +205,13 @@ async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_re
         activity = await probed(played, "Success")
         assert (
             activity["rules"]["pauseWorkspace"]["eligibleAfter"]
-            == activity["lastActivity"] + 16_000
+            == activity["lastActivity"] + 18_000
         )
         assert (await played.workspace())["spec"]["paused"] is False
 
         await played.end_pods()
         status = await played.state("Paused", message="not used for")
-        assert "after 16 seconds" in status["stateMessage"]
+        assert "after 18 seconds" in status["stateMessage"]
         events = (await played.cluster.list(EVENTS, "default")).items
         assert [event["reason"] for event in events if event["reason"] == "PausedWhenIdle"] == [
             "PausedWhenIdle"
@@ -227,7 +227,7 @@ async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_re
         )
 
 
-async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is_exempt(
+async def test_a_new_or_exempt_workspace_is_not_paused(
     play: Play,
 ) -> None:
     async with program() as lab, play() as played:
@@ -255,7 +255,7 @@ async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is
         assert "rules" not in (await played.status("exempt"))["activity"]
 
 
-async def test_slow_programs_do_not_hold_up_other_workspaces(play: Play) -> None:
+async def test_slow_probes_do_not_delay_other_workspaces(play: Play) -> None:
     async with play() as played:
         writers: list[asyncio.StreamWriter] = []
         silent = await asyncio.start_server(

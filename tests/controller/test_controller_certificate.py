@@ -1,4 +1,4 @@
-"""The webhook's certificate in its Secret: what is of no use is made anew, whatever it is."""
+"""The certificate of the webhook: unusable content of its Secret is replaced."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Data = dict[str, bytes]
 
 
 def pairs(days: float = 0, *, authority_days: float | None = None) -> Data:
-    """Authority and server certificate as if the clock were so many days ahead."""
+    """Return authority and server certificate, made with a clock that is `days` ahead."""
 
     def at(ahead: float) -> type[datetime]:
         class Clock(datetime):
@@ -110,12 +110,12 @@ def assert_good(data: Data) -> None:
         pytest.param(with_a_server_as_authority, id="authority that is none"),
     ],
 )
-async def test_a_pair_of_no_use_is_made_anew(tmp_path: Path, made: Callable[[], Data]) -> None:
+async def test_an_unusable_pair_is_replaced(tmp_path: Path, made: Callable[[], Data]) -> None:
     async with with_secret(tmp_path, made()) as cluster:
         assert_good(await ensured(cluster))
 
 
-async def test_only_the_servers_certificate_is_made_anew_where_the_authority_is_good(
+async def test_a_valid_authority_is_kept_when_the_certificate_is_renewed(
     tmp_path: Path,
 ) -> None:
     before = pairs(2, authority_days=0)
@@ -126,7 +126,7 @@ async def test_only_the_servers_certificate_is_made_anew_where_the_authority_is_
     assert_good(after)
 
 
-async def test_a_former_authority_that_cannot_be_read_is_dropped(tmp_path: Path) -> None:
+async def test_an_invalid_former_authority_is_dropped(tmp_path: Path) -> None:
     before = pairs()
     async with with_secret(tmp_path, before | {FORMER: b"-----BEGIN NONSENSE-----"}) as cluster:
         assert await ensured(cluster) == before

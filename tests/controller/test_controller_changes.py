@@ -52,7 +52,7 @@ async def test_only_an_explicit_false_applies_redirects_while_paused(
             assert status["pendingRestart"]
 
 
-async def test_a_running_workspace_moves_only_when_it_is_paused(play: Play) -> None:
+async def test_a_running_workspace_is_redirected_only_when_it_is_paused(play: Play) -> None:
     async with play() as played:
         await played.make(image="jupyterlab_scipy_180", deferUpdates=False)
         pod = await played.run_pod()
@@ -66,7 +66,7 @@ async def test_a_running_workspace_moves_only_when_it_is_paused(play: Play) -> N
         assert not (await played.state("Running"))["pendingRestart"]
 
 
-async def test_a_kind_that_changes_leaves_running_programs_alone_and_says_that_a_restart_is_pending(
+async def test_a_changed_kind_waits_for_the_restart_of_running_workspaces(
     play: Play,
 ) -> None:
     async with play() as played:
@@ -90,7 +90,7 @@ async def test_a_kind_that_changes_leaves_running_programs_alone_and_says_that_a
         assert not (await played.state("Running"))["pendingRestart"]
 
 
-async def test_a_kind_that_is_mended_helps_a_workspace_that_could_not_start(play: Play) -> None:
+async def test_a_fixed_kind_starts_a_workspace_that_could_not_start(play: Play) -> None:
     async with play() as played:
         await played.make_kind("lab", extraEnv=[PREFIX, {"name": "MODE", "value": "wrong"}])
         await played.make(kind="lab")
@@ -114,7 +114,7 @@ async def test_a_kind_that_is_mended_helps_a_workspace_that_could_not_start(play
         await played.state("Running")
 
 
-async def test_texts_of_a_kind_restart_nothing(play: Play) -> None:
+async def test_changed_texts_of_a_kind_restart_nothing(play: Play) -> None:
     async with play() as played:
         await played.make_kind("lab")
         await played.make(kind="lab")
@@ -133,7 +133,7 @@ async def test_texts_of_a_kind_restart_nothing(play: Play) -> None:
         assert version
 
 
-async def test_a_kind_that_is_gone_or_lacks_the_option_is_an_error_and_pausing_still_works(
+async def test_without_its_kind_or_option_a_workspace_can_still_pause(
     play: Play,
 ) -> None:
     async with play(admission=False) as played:
@@ -157,7 +157,7 @@ async def test_a_kind_that_is_gone_or_lacks_the_option_is_an_error_and_pausing_s
         assert (await played.stateful_set())["spec"]["replicas"] == 0
 
 
-async def test_rights_come_with_the_kind_and_go_with_it(play: Play) -> None:
+async def test_role_bindings_follow_the_kind(play: Play) -> None:
     async with play() as played:
         await played.make_kind(
             "lab", serviceAccount={"clusterRoles": [{"name": "view"}, {"name": "edit"}]}
@@ -180,7 +180,7 @@ async def test_rights_come_with_the_kind_and_go_with_it(play: Play) -> None:
         assert subject == {"kind": "ServiceAccount", "name": "ws-dora", "namespace": "default"}
 
 
-async def test_a_service_account_of_somebody_else_is_told_and_waited_for(play: Play) -> None:
+async def test_a_foreign_service_account_is_an_error_until_it_is_deleted(play: Play) -> None:
     async with play() as played:
         foreign = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ws-dora"}}
         await played.cluster.create(SERVICE_ACCOUNTS, foreign, "default")
@@ -192,7 +192,7 @@ async def test_a_service_account_of_somebody_else_is_told_and_waited_for(play: P
         await played.state("Running")
 
 
-async def test_what_is_deleted_or_bent_by_hand_is_made_again(play: Play) -> None:
+async def test_deleted_and_changed_objects_are_repaired(play: Play) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -220,7 +220,7 @@ async def test_what_is_deleted_or_bent_by_hand_is_made_again(play: Play) -> None
         await played.until(there, "a new Service and ServiceAccount")
 
 
-async def test_a_service_that_leads_elsewhere_is_led_back(play: Play) -> None:
+async def test_external_addresses_are_removed_from_a_service(play: Play) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -236,7 +236,7 @@ async def test_a_service_that_leads_elsewhere_is_led_back(play: Play) -> None:
         await played.until(led_back, "the Service to be as it was")
 
 
-async def test_objects_that_name_a_workspace_of_another_namespace_as_their_owner_are_not_its_own(
+async def test_an_owner_in_another_namespace_is_not_an_owner(
     play: Play,
 ) -> None:
     async with play() as played:
@@ -272,7 +272,7 @@ async def test_objects_that_name_a_workspace_of_another_namespace_as_their_owner
         await played.state("Running")
 
 
-async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_that_knew_it(
+async def test_a_deleted_token_is_replaced_and_its_pod_restarted(
     play: Play,
 ) -> None:
     async with play() as played:
@@ -289,7 +289,7 @@ async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_th
         assert again["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == new
 
 
-async def test_a_second_workspace_of_a_former_ones_name_waits_for_its_remains(play: Play) -> None:
+async def test_a_new_workspace_waits_for_the_objects_of_an_earlier_one(play: Play) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -306,7 +306,7 @@ async def test_a_second_workspace_of_a_former_ones_name_waits_for_its_remains(pl
         assert (await played.workspace())["metadata"]["uid"] in owners
 
 
-async def test_a_workspace_that_waits_for_its_end_says_so(play: Play) -> None:
+async def test_a_deleted_workspace_with_a_finalizer_is_terminating(play: Play) -> None:
     async with play() as played:
         await played.make(paused=True)
         await played.state("Paused")
@@ -326,7 +326,7 @@ async def counted(played: PlayedCluster, kind: str, wanted: int) -> dict[str, An
     return await played.until(found, f"{wanted} workspaces of {kind}")
 
 
-async def test_kinds_know_how_many_use_them_and_stay_as_long(play: Play) -> None:
+async def test_kinds_count_their_workspaces_and_are_protected_by_them(play: Play) -> None:
     async with play() as played:
         await played.make_kind("lab")
         await played.make("one", kind="lab", paused=True)
@@ -363,7 +363,7 @@ async def test_kinds_know_how_many_use_them_and_stay_as_long(play: Play) -> None
         await played.until(gone, "the end of the kind")
 
 
-async def test_pictures_are_hashed_or_missed_by_name(play: Play) -> None:
+async def test_pictures_have_a_hash_or_an_error(play: Play) -> None:
     async with play() as played:
         reference = {
             "name": "later",

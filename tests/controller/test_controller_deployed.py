@@ -1,4 +1,4 @@
-"""The controller as it is deployed: a process of its own on a real cluster, with its own rights, webhook and lease."""
+"""The controller as a process on a real cluster, with the permissions of `deploy/`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def plane(real_cluster: RealCluster) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def controllers(plane: ControlPlane) -> Iterator[list[DeployedController]]:
-    """Whatever a test puts there is stopped, and its webhook taken away, so that nobody else's writes wait for it."""
+    """Stop the controllers that a test adds to the list, and delete their webhook.
+
+    Otherwise the writes of later tests would wait for it.
+    """
     started: list[DeployedController] = []
     yield started
     plane.ask("DELETE", VALIDATING_WEBHOOKS.path(name=manifests.NAMESPACE))
@@ -111,7 +114,7 @@ def start(plane: ControlPlane, *arguments: str, webhook: bool = False) -> Deploy
     return DeployedController(plane, account_kubeconfig(plane), *arguments, webhook=webhook)
 
 
-def test_with_no_more_rights_than_deploy_gives_a_workspace_runs_pauses_and_goes(
+def test_the_permissions_of_deploy_suffice_for_the_life_of_a_workspace(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers.append(start(plane).ready())
@@ -130,7 +133,7 @@ def test_with_no_more_rights_than_deploy_gives_a_workspace_runs_pauses_and_goes(
     assert controllers[0].stop() == 0
 
 
-def test_the_webhook_refuses_by_the_rules_with_a_certificate_of_its_own(
+def test_the_webhook_applies_the_rules_with_its_own_certificate(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers.append(start(plane, webhook=True).ready())
@@ -152,7 +155,7 @@ def test_the_webhook_refuses_by_the_rules_with_a_certificate_of_its_own(
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "user"))
 
 
-def test_a_certificate_that_ends_soon_is_renewed_while_reviews_go_on(
+def test_a_certificate_is_renewed_while_reviews_continue(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers.append(start(plane, webhook=True).ready())
@@ -178,7 +181,7 @@ def test_a_certificate_that_ends_soon_is_renewed_while_reviews_go_on(
     until_sync(lambda: _refused(plane)[0] == 422, "an answer under the new authority")
 
 
-def test_when_the_leader_is_killed_another_takes_over(
+def test_another_instance_takes_over_from_a_killed_leader(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers += [start(plane, "--lease-seconds", "3").ready() for _ in range(2)]
@@ -194,7 +197,7 @@ def test_when_the_leader_is_killed_another_takes_over(
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "after"))
 
 
-def test_beside_kubeflows_controller_ours_stands_back(
+def test_the_controller_pauses_while_kubeflows_runs(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     apply(
@@ -231,7 +234,7 @@ def test_beside_kubeflows_controller_ours_stands_back(
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "theirs"))
 
 
-def test_a_crowd_runs_with_few_writes_and_then_there_is_silence(
+def test_many_workspaces_start_with_few_writes_and_then_none(
     plane: ControlPlane, controllers: list[DeployedController]
 ) -> None:
     controllers.append(start(plane, "--lease-seconds", "60").ready())

@@ -1,4 +1,4 @@
-"""What fails in the controller is tried again and told by its readiness, and does not end it."""
+"""A failing task of the controller is restarted and shown by `/readyz`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_workspaces.controller.runner import run
 QUICK = Times(lease=3, deadline=2, renew=1, stop=1)
 
 
-async def test_a_task_that_fails_is_told_by_readyz_and_works_again(
+async def test_readyz_names_a_failing_task_until_it_works_again(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with play() as played:

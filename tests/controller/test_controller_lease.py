@@ -1,4 +1,4 @@
-"""Of many controllers one works, and never two at a time."""
+"""Leader election: one of several instances works, and never two at the same time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOKEN = "a-token-for-tests"
 
 
 class Cuttable(Cluster):
-    """`cut` is a network that goes away."""
+    """Client whose requests fail while `cut` is true."""
 
     cut = False
 
@@ -46,7 +46,7 @@ class Cuttable(Cluster):
 
 
 class Instance:
-    """A controller that only writes down when it works."""
+    """Instance whose work is to record when it runs."""
 
     def __init__(self, name: str, endpoint: Endpoint) -> None:
         self.cluster = Cuttable(endpoint)
@@ -110,7 +110,7 @@ async def works(instance: Instance) -> None:
         await instance.working.wait()
 
 
-async def test_who_stops_gives_the_lease_to_the_next_at_once(tmp_path: Path) -> None:
+async def test_an_instance_that_stops_releases_the_lease(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         first = make("first").start()
         await works(first)
@@ -123,7 +123,7 @@ async def test_who_stops_gives_the_lease_to_the_next_at_once(tmp_path: Path) -> 
         assert time.monotonic() - began < TIMES.lease
 
 
-async def test_who_cannot_renew_stops_before_another_begins(tmp_path: Path) -> None:
+async def test_a_leader_that_cannot_renew_stops_before_another_starts(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         first, second = make("first").start(), make("second")
         await works(first)
@@ -134,7 +134,7 @@ async def test_who_cannot_renew_stops_before_another_begins(tmp_path: Path) -> N
         assert first.spans[0][1] < second.spans[0][0]
 
 
-async def test_who_lost_the_lease_waits_and_takes_it_again(tmp_path: Path) -> None:
+async def test_an_instance_that_lost_the_lease_can_acquire_it_again(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         first = make("first").start()
         await works(first)
@@ -151,7 +151,7 @@ async def test_who_lost_the_lease_waits_and_takes_it_again(tmp_path: Path) -> No
         assert (await first.cluster.get(LEASES, "test", "default"))["spec"]["leaseTransitions"] == 8
 
 
-async def test_a_lease_that_is_renewed_with_a_slow_clock_is_not_taken(tmp_path: Path) -> None:
+async def test_a_lease_renewed_with_a_slow_clock_is_not_taken_over(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         writer, second = make("writer").cluster, make("second")
         spec = {
@@ -169,7 +169,7 @@ async def test_a_lease_that_is_renewed_with_a_slow_clock_is_not_taken(tmp_path: 
         await works(second)
 
 
-async def test_work_that_fails_ends_the_instance_and_frees_the_lease(tmp_path: Path) -> None:
+async def test_failing_work_ends_the_instance_and_releases_the_lease(tmp_path: Path) -> None:
     async def work() -> None:
         raise OSError("a disk is full")
 
@@ -182,7 +182,7 @@ async def test_work_that_fails_ends_the_instance_and_frees_the_lease(tmp_path: P
         assert (await first.cluster.get(LEASES, "test", "default"))["spec"]["holderIdentity"] == ""
 
 
-async def test_work_that_does_not_end_is_told(tmp_path: Path) -> None:
+async def test_work_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
     async def work() -> None:
         deaf = asyncio.ensure_future(asyncio.sleep(3 * TIMES.stop))
         while not deaf.done():
@@ -203,7 +203,7 @@ async def test_work_that_does_not_end_is_told(tmp_path: Path) -> None:
         await asyncio.sleep(2 * TIMES.stop)
 
 
-async def test_without_the_lease_nothing_is_written(tmp_path: Path) -> None:
+async def test_without_the_lease_writes_are_refused(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         first = make("first")
         body = {"metadata": {"name": "written"}}

@@ -1,4 +1,4 @@
-"""Restarts that the controller finishes, whatever was stopped or killed meanwhile."""
+"""The controller finishes restarts, also after it or the server was stopped or killed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ LIMIT_SECONDS = 60.0
 
 
 async def write(played: PlayedCluster, patch: Callable[[Object], Object], what: str) -> None:
-    """Patch this very version of the workspace, as a server of ours does; again after the controller wrote a status meanwhile."""
+    """Patch one version of the workspace, as the server does.
+
+    Retries after a conflict with a status that the controller wrote in the meantime.
+    """
 
     async def written() -> bool:
         try:
@@ -54,7 +57,7 @@ async def begin(played: PlayedCluster, when: datetime | None = None) -> None:
 
 
 async def ended(played: PlayedCluster) -> bool:
-    """It is wanted again, and nothing of the restart is left."""
+    """Return whether the workspace is started and its restart annotation removed."""
     workspace = await played.workspace()
     return not workspace["spec"]["paused"] and restarts.id_of(workspace) is None
 
@@ -75,7 +78,7 @@ async def test_a_workspace_starts_again_once_its_pod_has_ended(play: Play) -> No
         assert second["metadata"]["uid"] != first["metadata"]["uid"]
 
 
-async def test_a_controller_that_was_away_goes_on_with_it(play: Play) -> None:
+async def test_a_restarted_controller_finishes_a_restart(play: Play) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -91,7 +94,7 @@ async def test_a_controller_that_was_away_goes_on_with_it(play: Play) -> None:
         await played.until(lambda: ended(played), "the end of the restart")
 
 
-async def test_a_paused_workspace_and_one_without_a_pod_start(play: Play) -> None:
+async def test_a_restart_starts_a_workspace_without_a_pod(play: Play) -> None:
     async with play() as played:
         await played.make(paused=True)
         await played.state("Paused")
@@ -109,7 +112,7 @@ async def test_a_workspace_whose_kind_is_wrong_is_not_left_paused(play: Play) ->
         await played.until(lambda: ended(played), "the end of the restart")
 
 
-async def test_one_that_does_not_stop_in_time_is_started_again_all_the_same(play: Play) -> None:
+async def test_a_workspace_that_does_not_stop_in_time_is_started(play: Play) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -124,7 +127,7 @@ async def test_one_that_does_not_stop_in_time_is_started_again_all_the_same(play
         await played.state("Running")
 
 
-async def test_pausing_by_hand_is_no_restart(play: Play) -> None:
+async def test_a_pause_is_not_a_restart(play: Play) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -159,7 +162,7 @@ CREATE = {
 
 
 class Server:
-    """`serve` in a process of its own."""
+    """`jupyter workspaces serve` as a process."""
 
     def __init__(self, home: Path, port: int) -> None:
         self.port = port

@@ -1,4 +1,4 @@
-"""State and message from a pod, as a table: what heals by waiting is Pending and says why, only what does not is Error."""
+"""Table of pods and the states and messages that they give."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def pod(
     going: bool = False,
     **status: Any,
 ) -> Object:
-    """`main` is the container's state; conditions by type in `status`, as (status, reason, message)."""
+    """Return a pod.
+
+    `main` is the state of its main container, `conditions` are its conditions by type, as status,
+    reason and message.
+    """
     conditions = [
         {"type": name, "status": value[0], "reason": value[1], "message": value[2]}
         for name, value in status.pop("conditions", {}).items()
@@ -60,7 +64,7 @@ def waiting(reason: str, message: str = "", **more: Any) -> Object:
 
 
 def silent(message: str = "containers with unready status: [main]", *, since: str) -> Object:
-    """A program that runs since New Year, and is not ready `since` a moment."""
+    """Return a pod whose program has run since New Year and has not been ready since `since`."""
     found = pod(
         "Running",
         main=dict(RUNS),
@@ -71,7 +75,10 @@ def silent(message: str = "containers with unready status: [main]", *, since: st
 
 
 def behind(init: Object | None = None, beside: Object | None = None) -> Object:
-    """A main container that does not say why it waits; an init container and one beside it, by what they wait for."""
+    """Return a pod whose main container does not say why it waits.
+
+    `init` and `beside` are what an init container and another container wait for.
+    """
     found = pod(main={"waiting": {"reason": "PodInitializing"}}, conditions=PLACED)
     if init is not None:
         found["status"]["initContainerStatuses"] = [
@@ -97,66 +104,172 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
 
 
 @pytest.mark.parametrize(
+    ("found", "state", "words"),
+    [
+        (None, "Pending", "Waiting for its pod"),
+        (pod("Running", main=RUNS, conditions=READY, going=True), "Terminating", "Restarting"),
+        (pod(node=""), "Pending", "scheduled on a node"),
+        (unscheduled("0/1 nodes are available: 1 Insufficient cpu."), "Pending", "enough free CPU"),
+        (
+            unscheduled("1 Insufficient memory, 1 Insufficient nvidia.com/gpu."),
+            "Pending",
+            "GPUs and memory",
+        ),
+        (unscheduled("1 node(s) had untolerated taint"), "Pending", "untolerated taint"),
+        (unscheduled("", "SchedulingGated"), "Pending", "gate"),
+        (unscheduled("the scheduler stumbled", "SchedulerError"), "Pending", "stumbled"),
+        (pod(conditions=PLACED), "Pending", "volumes and image"),
+        (waiting("ContainerCreating"), "Pending", "volumes and image"),
+        (waiting("ContainerCreating", "mounting home"), "Pending", "mounting home"),
+        (waiting("PodInitializing"), "Pending", "volumes and image"),
+        (
+            behind({"reason": "ImageNotAvailable", "message": "Map busybox."}),
+            "Error",
+            "Container prepare: Map busybox.",
+        ),
+        (behind({"reason": "ContainerCreating"}), "Pending", "volumes and image"),
+        (behind(beside={"reason": "ErrImagePull"}), "Pending", "Container proxy: The image envoy"),
+        (waiting("WaitingForRoom", "2 others start first"), "Pending", "2 others start first"),
+        (waiting("ImageNotAvailable", "Install code-server."), "Error", "Install code-server."),
+        (waiting("ErrImagePull"), "Pending", "registry.example/std:1"),
+        (waiting("ImagePullBackOff", "Back-off pulling"), "Pending", "Back-off pulling"),
+        (
+            waiting("CreateContainerConfigError", "secret “x” not found"),
+            "Error",
+            "secret “x” not found",
+        ),
+        (waiting("VolumeNotReady", "no volume yet"), "Pending", "no volume yet"),
+        (
+            waiting("VolumeNotPossible", "The volume claim x does not exist. Make it."),
+            "Error",
+            "Make it.",
+        ),
+        (
+            waiting("ImagePullBackOff", 'Back-off pulling image "x": manifest unknown'),
+            "Error",
+            "Choose another",
+        ),
+        (waiting("ErrImagePull", "dial tcp: i/o timeout"), "Pending", "i/o timeout"),
+        (waiting("ErrImageNeverPull"), "Error", "Choose another image"),
+        (waiting("RunContainerError", "exec: no such file"), "Error", "no such file"),
+        (
+            unscheduled('0/1 nodes are available: persistentvolumeclaim "home-x" not found.'),
+            "Error",
+            "home-x does not exist",
+        ),
+        (
+            unscheduled(
+                "No place: it asks for 64 CPU, and this computer has 2 CPU; choose a smaller size"
+            ),
+            "Error",
+            "smaller size",
+        ),
+        (
+            unscheduled(
+                "The pod cannot be placed: all 2 nvidia.com/gpu here are in use; "
+                "pause the workspace"
+            ),
+            "Pending",
+            "in use",
+        ),
+        (
+            waiting("ReadOnlyVolumeNotPossible", "cannot be read-only here"),
+            "Error",
+            "cannot be read-only here",
+        ),
+        (waiting("InvalidImageName", "no/such//name"), "Error", "fix the workspace kind"),
+        (waiting("CrashLoopBackOff", lastState=FAILED), "Error", "exit code 3"),
+        (waiting("CrashLoopBackOff", lastState=KILLED), "Error", "more memory"),
+        (pod("Running", main=RUNS, conditions=UNREADY), "Pending", "until it responds"),
+        (silent(since="2025-12-31T23:59:58Z"), "Pending", "until it responds"),
+        (
+            silent("the command curl cannot run here: …", since="2025-12-31T23:59:58Z"),
+            "Pending",
+            "(the command curl cannot run",
+        ),
+        (silent(since="2026-01-01T00:00:00Z"), "Pending", "until it responds"),
+        (silent(since="2026-01-01T00:00:09Z"), "Error", "does not respond"),
+        (
+            silent(FOREIGN, since="2025-12-31T23:59:58Z"),
+            "Error",
+            "Another user's program listens at this workspace's address",
+        ),
+        (pod("Running", main=RUNS, conditions=READY), "Running", "Running."),
+        (
+            pod("Running", main={**RUNS, "lastState": KILLED}, conditions=READY),
+            "Running",
+            "more memory",
+        ),
+        (pod("Running", main=dict(FAILED), conditions=UNREADY), "Pending", "exit code 3"),
+        (pod("Failed", conditions=PLACED, message="evicted: disk"), "Pending", "evicted: disk"),
+        (pod("Succeeded", conditions=PLACED), "Pending", "new one will be created"),
+        (pod("Unknown", conditions=PLACED), "Pending", "Preparing"),
+    ],
+)
+def test_the_state_of_a_pod(found: Object | None, state: str, words: str) -> None:
+    decided, message = decide(workspace(), found)
+    assert decided == state
+    assert words in message
+
+
+@pytest.mark.parametrize(
     ("given", "found", "trouble", "state", "words"),
     [
-        (workspace(), None, None, "Pending", "Waiting for its pod"),
         (workspace(), None, "exceeded quota: gpus", "Pending", "exceeded quota: gpus"),
         (workspace(paused=True), None, None, "Paused", "files"),
         (workspace(paused=True), None, "exceeded quota", "Paused", "files"),
-        (workspace(paused=True, because="It was not used for 24 hours."), None, None, "Paused", "not used for 24 hours"),
-        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY), None, "Terminating", "Pausing."),
-        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "Pausing: its programs have 30 s"),
-        (workspace(), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "Restarting"),
-        (workspace(), pod(node=""), None, "Pending", "scheduled on a node"),
-        (workspace(), unscheduled("0/1 nodes are available: 1 Insufficient cpu."), None, "Pending", "enough free CPU"),
-        (workspace(), unscheduled("1 Insufficient memory, 1 Insufficient nvidia.com/gpu."), None, "Pending", "GPUs and memory"),
-        (workspace(), unscheduled("1 node(s) had untolerated taint"), None, "Pending", "untolerated taint"),
-        (workspace(), unscheduled("", "SchedulingGated"), None, "Pending", "gate"),
-        (workspace(), unscheduled("the scheduler stumbled", "SchedulerError"), None, "Pending", "stumbled"),
-        (workspace(), pod(conditions=PLACED), None, "Pending", "volumes and image"),
-        (workspace(), waiting("ContainerCreating"), None, "Pending", "volumes and image"),
-        (workspace(), waiting("ContainerCreating", "mounting home"), None, "Pending", "mounting home"),
-        (workspace(), waiting("PodInitializing"), None, "Pending", "volumes and image"),
-        (workspace(), behind({"reason": "ImageNotAvailable", "message": "Map busybox."}), None, "Error", "Container prepare: Map busybox."),
-        (workspace(), behind({"reason": "ContainerCreating"}), None, "Pending", "volumes and image"),
-        (workspace(), behind(beside={"reason": "ErrImagePull"}), None, "Pending", "Container proxy: The image envoy"),
-        (workspace(), waiting("WaitingForRoom", "2 others start first"), None, "Pending", "2 others start first"),
-        (workspace(), waiting("ImageNotAvailable", "Install code-server."), None, "Error", "Install code-server."),
-        (workspace(), waiting("ErrImagePull"), None, "Pending", "registry.example/std:1"),
-        (workspace(), waiting("ImagePullBackOff", "Back-off pulling"), None, "Pending", "Back-off pulling"),
-        (workspace(), waiting("CreateContainerConfigError", "secret “x” not found"), None, "Error", "secret “x” not found"),
-        (workspace(), waiting("VolumeNotReady", "no volume yet"), None, "Pending", "no volume yet"),
-        (workspace(), waiting("VolumeNotPossible", "The volume claim x does not exist. Make it."), None, "Error", "Make it."),
-        (workspace(), waiting("ImagePullBackOff", 'Back-off pulling image "x": manifest unknown'), None, "Error", "Choose another"),
-        (workspace(), waiting("ErrImagePull", "dial tcp: i/o timeout"), None, "Pending", "i/o timeout"),
-        (workspace(), waiting("ErrImageNeverPull"), None, "Error", "Choose another image"),
-        (workspace(), waiting("RunContainerError", "exec: no such file"), None, "Error", "no such file"),
-        (workspace(), waiting("ContainerCreating"), 'MountVolume.SetUp failed: secret "db" not found', "Error", "Create what is missing"),
-        (workspace(), waiting("ContainerCreating"), "Multi-Attach error for volume", "Pending", "Multi-Attach"),
-        (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), 'secret "db" not found', "Error", "exit code 3"),
-        (workspace(), unscheduled('0/1 nodes are available: persistentvolumeclaim "home-x" not found.'), None, "Error", "home-x does not exist"),
-        (workspace(), unscheduled("No place: it asks for 64 CPU, and this computer has 2 CPU; choose a smaller size"), None, "Error", "smaller size"),
-        (workspace(), unscheduled("The pod cannot be placed: all 2 nvidia.com/gpu here are in use; pause the workspace"), None, "Pending", "in use"),
-        (workspace(), None, 'pods "ws-x-0" is forbidden: violates PodSecurity "restricted:latest"', "Error", "administrator"),
-        (workspace(), waiting("ReadOnlyVolumeNotPossible", "cannot be read-only here"), None, "Error", "cannot be read-only here"),
-        (workspace(), waiting("InvalidImageName", "no/such//name"), None, "Error", "fix the workspace kind"),
-        (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), None, "Error", "exit code 3"),
-        (workspace(), waiting("CrashLoopBackOff", lastState=KILLED), None, "Error", "more memory"),
-        (workspace(), pod("Running", main=RUNS, conditions=UNREADY), None, "Pending", "until it responds"),
-        (workspace(), silent(since="2025-12-31T23:59:58Z"), None, "Pending", "until it responds"),
-        (workspace(), silent("the command curl cannot run here: …", since="2025-12-31T23:59:58Z"), None, "Pending", "(the command curl cannot run"),
-        (workspace(), silent(since="2026-01-01T00:00:00Z"), None, "Pending", "until it responds"),
-        (workspace(), silent(since="2026-01-01T00:00:09Z"), None, "Error", "does not respond"),
-        (workspace(), silent(FOREIGN, since="2025-12-31T23:59:58Z"), None, "Error", "Another user's program listens at this workspace's address"),
-        (workspace(), pod("Running", main=RUNS, conditions=READY), None, "Running", "Running."),
-        (workspace(), pod("Running", main={**RUNS, "lastState": KILLED}, conditions=READY), None, "Running", "more memory"),
-        (workspace(), pod("Running", main=dict(FAILED), conditions=UNREADY), None, "Pending", "exit code 3"),
-        (workspace(), pod("Failed", conditions=PLACED, message="evicted: disk"), None, "Pending", "evicted: disk"),
-        (workspace(), pod("Succeeded", conditions=PLACED), None, "Pending", "new one will be created"),
-        (workspace(), pod("Unknown", conditions=PLACED), None, "Pending", "Preparing"),
+        (
+            workspace(paused=True, because="It was not used for 24 hours."),
+            None,
+            None,
+            "Paused",
+            "not used for 24 hours",
+        ),
+        (
+            workspace(paused=True),
+            pod("Running", main=RUNS, conditions=READY),
+            None,
+            "Terminating",
+            "Pausing.",
+        ),
+        (
+            workspace(paused=True),
+            pod("Running", main=RUNS, conditions=READY, going=True),
+            None,
+            "Terminating",
+            "Pausing: its programs have 30 s",
+        ),
+        (
+            workspace(),
+            waiting("ContainerCreating"),
+            'MountVolume.SetUp failed: secret "db" not found',
+            "Error",
+            "Create what is missing",
+        ),
+        (
+            workspace(),
+            waiting("ContainerCreating"),
+            "Multi-Attach error for volume",
+            "Pending",
+            "Multi-Attach",
+        ),
+        (
+            workspace(),
+            waiting("CrashLoopBackOff", lastState=FAILED),
+            'secret "db" not found',
+            "Error",
+            "exit code 3",
+        ),
+        (
+            workspace(),
+            None,
+            'pods "ws-x-0" is forbidden: violates PodSecurity "restricted:latest"',
+            "Error",
+            "administrator",
+        ),
     ],
-)  # fmt: skip
-def test_state_and_message(
+)
+def test_the_state_of_a_paused_or_refused_workspace(
     given: Object, found: Object | None, trouble: str | None, state: str, words: str
 ) -> None:
     decided, message = decide(given, found, trouble)
@@ -170,24 +283,24 @@ def test_state_and_message(
         ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "Error"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {team: red}.", "Error"),
         (
-            "0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
+            "0/3 nodes are available: "
+            "3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
             "Pending",
         ),
         (
-            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.",
+            "0/3 nodes are available: 1 Insufficient cpu, "
+            "2 node(s) didn't match Pod's node affinity/selector.",
             "Pending",
         ),
     ],
 )
-def test_a_node_that_an_autoscaler_may_bring_is_waited_for_and_then_somebody_is_needed(
-    message: str, later: str
-) -> None:
+def test_unsuitable_nodes_are_an_error_only_after_a_while(message: str, later: str) -> None:
     made = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
     assert decide(workspace(), unscheduled(message), now=made + 60)[0] == "Pending"
     assert decide(workspace(), unscheduled(message), now=made + 600)[0] == later
 
 
-def test_a_message_is_one_line_of_a_bearable_length() -> None:
+def test_a_message_is_one_line_of_limited_length() -> None:
     _, message = decide(workspace(), waiting("ImagePullBackOff", "line\n" * 1000))
     assert "\n" not in message
     assert len(message) <= 400

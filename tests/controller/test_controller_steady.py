@@ -1,4 +1,4 @@
-"""Restarts, crowds, and what the cluster refuses for a while."""
+"""Number of writes after a restart of the controller and with many workspaces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.event_recorder import record
 
 
-async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catches_up(
+async def test_a_restarted_controller_writes_only_what_changed_meanwhile(
     play: Play,
 ) -> None:
     async with play() as played:
@@ -35,7 +35,7 @@ async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catche
 
 
 @pytest.mark.slow
-async def test_a_crowd_starts_with_few_writes_each(play: Play) -> None:
+async def test_many_workspaces_start_with_few_writes_each(play: Play) -> None:
     crowd = 30
     async with play() as played:
         await played.kinds_counted()
@@ -52,7 +52,7 @@ async def test_a_crowd_starts_with_few_writes_each(play: Play) -> None:
 
 
 @pytest.mark.slow
-async def test_warnings_of_an_earlier_start_are_not_told(play: Play) -> None:
+async def test_warnings_of_an_earlier_start_are_ignored(play: Play) -> None:
     async with play() as played:
         await played.make(paused=True)
         await played.state("Paused")

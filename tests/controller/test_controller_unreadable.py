@@ -1,4 +1,4 @@
-"""Workspaces that do not have the form of one: they are Unknown, and all others go on."""
+"""A malformed workspace gets the state Unknown and does not affect others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPECS: list[Any] = [
 ]
 
 
-async def test_one_without_spec_is_unknown_and_the_others_of_its_batch_run(play: Play) -> None:
+async def test_a_workspace_without_spec_is_unknown_and_others_run(play: Play) -> None:
     async with play(admission=False) as played:
         body = {
             "apiVersion": WORKSPACES.api_version,
@@ -52,7 +52,7 @@ async def test_one_without_spec_is_unknown_and_the_others_of_its_batch_run(play:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_no_form_of_a_spec_makes_a_listener_fail(spec: Any) -> None:
+def test_no_malformed_spec_makes_a_listener_fail(spec: Any) -> None:
     workspace = {
         "kind": "Workspace",
         "metadata": {"name": "odd", "namespace": "default"},

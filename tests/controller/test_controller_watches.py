@@ -1,4 +1,4 @@
-"""Watches of the controller: a frozen API server is noticed, and readiness names a watch that fails."""
+"""Watches: a frozen API server is noticed, and `/readyz` names a watch that fails."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ async def controlled(played: PlayedCluster, tasks: Supervisor) -> AsyncIterator[
 
 @pytest.fixture
 def quick_watches(monkeypatch: pytest.MonkeyPatch, short_limits: None) -> None:
-    for module in ("reflector", "pulse"):
+    for module in ("reflector", "cluster_check"):
         monkeypatch.setattr(f"jupyter_workspaces.kube.{module}.Times", lambda: TIMES)
 
 
 @pytest.mark.usefixtures("quick_watches")
-async def test_a_workspace_made_after_a_frozen_api_server_is_reconciled(tmp_path: Path) -> None:
+async def test_a_workspace_created_after_a_frozen_api_server_is_reconciled(tmp_path: Path) -> None:
     async with played_cluster(tmp_path) as played, controlled(played, Supervisor()) as api:
         await played.make("before", paused=True)
         await played.state("Paused", "before")
@@ -57,7 +57,7 @@ async def test_a_workspace_made_after_a_frozen_api_server_is_reconciled(tmp_path
         async def noticed() -> bool:
             return api.asked["version"] > 1
 
-        await played.until(noticed, "the pulse to ask twice")
+        await played.until(noticed, "the check of the cluster to be repeated")
         api.fail("ok")
         healthy = asyncio.get_running_loop().time()
         await played.make("after", paused=True)

@@ -1,4 +1,4 @@
-"""A Workspace from its creation to its end, against a real API server; pods' status is written by the test."""
+"""A Workspace from its creation to its deletion; the test writes the status of its pod."""
 
 from __future__ import annotations
 
@@ -26,8 +26,15 @@ async def test_a_workspace_gets_its_objects_runs_pauses_and_resumes(play: Play) 
         assert status["podTemplatePod"]["name"] == pod["metadata"]["name"]
         assert status["lastRunningTime"] > 1_600_000_000_000
         assert set(status) == {
-            "activity", "lastRunningTime", "pauseTime", "pendingRestart", "podTemplateOptions", "podTemplatePod", "state", "stateMessage",
-        }  # fmt: skip
+            "activity",
+            "lastRunningTime",
+            "pauseTime",
+            "pendingRestart",
+            "podTemplateOptions",
+            "podTemplatePod",
+            "state",
+            "stateMessage",
+        }
         for resource in (SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS, SECRETS):
             assert len(await played.owned(resource)) == 1, resource
         assert played.counted.writes - before <= 12, played.counted.asked
@@ -47,7 +54,7 @@ async def test_a_workspace_gets_its_objects_runs_pauses_and_resumes(play: Play) 
 
 
 @pytest.mark.slow
-async def test_a_quiet_cluster_is_not_asked_anything(play: Play) -> None:
+async def test_an_idle_cluster_gets_no_requests(play: Play) -> None:
     async with play() as played:
         await played.make(
             "quiet",

@@ -1,4 +1,4 @@
-"""Install, upgrade, uninstall and doctor on a real cluster: what they do, and what they do not touch."""
+"""Install, upgrade, uninstall and doctor on a real cluster."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def quiet(text: str) -> None:
     return None
 
 
-def waiting_for_nobody() -> list[Object]:
-    """Without what needs an image that runs."""
+def without_pods() -> list[Object]:
+    """Return the objects of an installation without those that need a running image."""
     return [
         obj
         for obj in manifests.all_objects()
@@ -56,7 +56,7 @@ async def remove(cluster: Cluster, found: Plan) -> None:
 
 @asynccontextmanager
 async def empty(real: RealCluster) -> AsyncIterator[Cluster]:
-    """The cluster with nothing of ours, before and after."""
+    """Delete all objects of an installation, before and after."""
     async with Cluster(real.endpoint()) as cluster:
 
         async def clear() -> None:
@@ -94,11 +94,11 @@ def actions(found: Plan) -> set[str]:
     return {step.action for step in found.steps}
 
 
-async def test_a_plan_writes_nothing_and_then_all_is_there_and_stays(
+async def test_a_plan_writes_nothing_and_its_rollout_everything(
     real_cluster: RealCluster,
 ) -> None:
     async with empty(real_cluster) as cluster:
-        objects = waiting_for_nobody()
+        objects = without_pods()
         found = await plan.to_install(cluster, objects)
         assert actions(found) == {"create"}
         assert not await there(cluster, NAMESPACES, manifests.NAMESPACE)
@@ -109,7 +109,7 @@ async def test_a_plan_writes_nothing_and_then_all_is_there_and_stays(
         assert (actions(again), again.installed) == ({"keep"}, "0.1.0")
 
 
-async def test_only_the_definitions_when_only_they_are_wanted(real_cluster: RealCluster) -> None:
+async def test_crds_can_be_installed_alone(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         found = await plan.to_install(cluster, manifests.all_objects(), crds_only=True)
         await rollout.apply(cluster, found, quiet, SECONDS)
@@ -117,24 +117,24 @@ async def test_only_the_definitions_when_only_they_are_wanted(real_cluster: Real
         assert (await cluster.list(WORKSPACES)).items == []
 
 
-async def test_definitions_of_somebody_else_are_not_touched(real_cluster: RealCluster) -> None:
+async def test_foreign_crds_are_not_changed(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         theirs = next(obj for obj in manifests.all_objects() if obj["metadata"]["name"] == CRD)
         theirs["metadata"]["labels"] = {"app.kubernetes.io/part-of": "kubeflow"}
         await cluster.apply(CUSTOM_RESOURCE_DEFINITIONS, theirs, manager="kubeflow")
-        found = await plan.to_install(cluster, waiting_for_nobody())
+        found = await plan.to_install(cluster, without_pods())
         assert [step.title for step in found.refusals] == [f"CustomResourceDefinition {CRD}"]
-        assert "written by: " in found.refusals[0].why
+        assert "field managers: " in found.refusals[0].why
         assert "kubeflow" in found.refusals[0].why
-        gone = await plan.to_uninstall(cluster, waiting_for_nobody(), crds=True)
+        gone = await plan.to_uninstall(cluster, without_pods(), crds=True)
         assert [(step.action, step.title) for step in gone.steps] == [
             ("leave", f"CustomResourceDefinition {CRD}")
         ]
 
 
-async def test_what_somebody_else_manages_of_ours_is_told(real_cluster: RealCluster) -> None:
+async def test_fields_of_another_manager_are_a_refusal(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
-        objects = waiting_for_nobody()
+        objects = without_pods()
         await rollout.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
         role = next(obj for obj in objects if obj["metadata"]["name"] == "jupyter-workspaces-view")
         await cluster.apply(CLUSTER_ROLES, {**role, "rules": []}, manager="gitops", force=True)
@@ -145,18 +145,20 @@ async def test_what_somebody_else_manages_of_ours_is_told(real_cluster: RealClus
 
 @pytest.mark.parametrize(
     ("there_is", "upgrade", "told"),
-    [("9.0.0", True, "going back"), ("0.0.1", False, "upgrade"), ("0.0.1", True, "")],
+    [("9.0.0", True, "downgrade"), ("0.0.1", False, "upgrade"), ("0.0.1", True, "")],
 )
-async def test_versions(real_cluster: RealCluster, there_is: str, upgrade: bool, told: str) -> None:
+async def test_only_an_older_installation_is_upgraded(
+    real_cluster: RealCluster, there_is: str, upgrade: bool, told: str
+) -> None:
     async with empty(real_cluster) as cluster:
         older = next(obj for obj in manifests.all_objects() if obj["metadata"]["name"] == CRD)
         older["metadata"]["labels"] |= {manifests.VERSION: there_is}
         await cluster.apply(CUSTOM_RESOURCE_DEFINITIONS, older, manager=MANAGER)
-        found = await plan.to_install(cluster, waiting_for_nobody(), upgrade=upgrade)
+        found = await plan.to_install(cluster, without_pods(), upgrade=upgrade)
         assert [told in step.why for step in found.refusals] == ([True] if told else [])
 
 
-async def test_beside_kubeflow_only_what_serves_is_installed(real_cluster: RealCluster) -> None:
+async def test_beside_kubeflow_only_the_server_is_installed(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         labels = {"app": "kubeflow"}
         pod = {
@@ -183,9 +185,9 @@ async def test_beside_kubeflow_only_what_serves_is_installed(real_cluster: RealC
             await cluster.delete(DEPLOYMENTS, "workspaces-controller", "default")
 
 
-async def test_uninstall_keeps_workspaces_unless_asked(real_cluster: RealCluster) -> None:
+async def test_uninstall_keeps_workspaces_by_default(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
-        objects = waiting_for_nobody()
+        objects = without_pods()
         await rollout.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
         kind = {
             "apiVersion": WORKSPACE_KINDS.api_version,
@@ -219,7 +221,7 @@ def about(found: Iterable[Line], what: str) -> Line:
     return next(line for line in found if line.about == what)
 
 
-async def test_doctor_tells_an_administrator_what_is_missing_and_what_to_do(
+async def test_doctor_tells_an_administrator_what_to_install(
     real_cluster: RealCluster,
 ) -> None:
     async with empty(real_cluster) as cluster:
@@ -229,15 +231,13 @@ async def test_doctor_tells_an_administrator_what_is_missing_and_what_to_do(
             "bad",
         )
         assert "jupyter workspaces install" in about(before, "definitions").next
-        await rollout.apply(
-            cluster, await plan.to_install(cluster, waiting_for_nobody()), quiet, SECONDS
-        )
+        await rollout.apply(cluster, await plan.to_install(cluster, without_pods()), quiet, SECONDS)
         assert about(await lines(cluster.endpoint), "definitions") == Line(
             "good", "definitions", "installed, version 0.1.0"
         )
 
 
-async def test_doctor_tells_somebody_without_rights_whom_to_ask(real_cluster: RealCluster) -> None:
+async def test_doctor_tells_a_user_which_permissions_are_missing(real_cluster: RealCluster) -> None:
     own = real_cluster.require_own()
     found = await lines(from_kubeconfig(own.person("stranger")))
     rights = [line for line in found if line.about == "rights"]
@@ -249,12 +249,12 @@ async def test_doctor_tells_somebody_without_rights_whom_to_ask(real_cluster: Re
     )
 
 
-async def test_doctor_says_when_nobody_answers(real_cluster: RealCluster) -> None:
+async def test_doctor_ends_at_an_unreachable_cluster(real_cluster: RealCluster) -> None:
     found = await lines(replace(real_cluster.endpoint(), url="https://127.0.0.1:1"))
     assert [(line.state, line.about) for line in found] == [("bad", "cluster")]
 
 
-def test_the_commands_show_their_plan_and_ask(real_cluster: RealCluster) -> None:
+def test_the_commands_show_their_plan_and_ask_for_confirmation(real_cluster: RealCluster) -> None:
     arguments = ["--kubeconfig", str(real_cluster.kubeconfig)]
     shown = CliRunner().invoke(cli, ["install", "--crds-only", "--dry-run", *arguments])
     assert "CustomResourceDefinition workspaces.kubeflow.org" in shown.output
@@ -262,7 +262,7 @@ def test_the_commands_show_their_plan_and_ask(real_cluster: RealCluster) -> None
     assert asked.exit_code in (1, 2), asked.output
 
 
-def test_without_a_cluster_the_commands_say_how_to_name_one(
+def test_without_a_cluster_the_commands_say_how_to_choose_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)

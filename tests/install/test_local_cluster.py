@@ -1,4 +1,4 @@
-"""The local cluster needs no installation, and says so to who comes to it by its kubeconfig."""
+"""Install and doctor on the local cluster, which needs no installation, by its kubeconfig."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def local_cluster(folder: Path) -> AsyncIterator[Cluster]:
         store.close()
 
 
-async def test_the_doctor_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
+async def test_the_doctor_finds_no_problem(tmp_path: Path) -> None:
     async with local_cluster(tmp_path) as cluster:
         lines = [line async for line in examine(cluster)]
     assert [line.about for line in lines if line.state == "bad" and line.about != "storage"] == []

@@ -1,4 +1,4 @@
-"""What the package installs is what `kubectl apply -k deploy` installs."""
+"""The package installs the same objects as `kubectl apply -k deploy`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_workspaces.install import manifests
 Object = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Of the checkout: the package is the installed one, and `kubectl apply -k` is for who has a checkout."""
+"""Root of the checkout, whose `deploy/` is compared with that of the installed package."""
 KUBECTL = control_plane_binaries.find().get("kubectl")
 needs_kubectl = pytest.mark.skipif(
     KUBECTL is None, reason=f"needs kubectl: {control_plane_binaries.missing()}"
@@ -38,12 +38,12 @@ def kustomized(folder: Path) -> list[Object]:
 
 
 @needs_kubectl
-def test_without_choices_all_is_as_kustomize_makes_it() -> None:
+def test_the_default_objects_are_those_of_kustomize() -> None:
     assert sorted(manifests.all_objects(), key=manifests.key) == kustomized(ROOT / "deploy")
 
 
 @needs_kubectl
-def test_with_header_authentication_too(tmp_path: Path) -> None:
+def test_the_objects_with_header_authentication_are_those_of_kustomize(tmp_path: Path) -> None:
     for part in ("deploy", "jupyter_workspaces/resources/crds"):
         shutil.copytree(ROOT / part, tmp_path / part)
     file = tmp_path / "deploy" / "kustomization.yaml"
@@ -54,7 +54,7 @@ def test_with_header_authentication_too(tmp_path: Path) -> None:
     ) == kustomized(tmp_path / "deploy")
 
 
-def test_every_object_is_marked_as_ours_with_this_version() -> None:
+def test_every_object_has_labels_of_this_package_and_version() -> None:
     for obj in manifests.all_objects(header_authentication=True, samples=True):
         labels = obj["metadata"]["labels"]
         assert (labels[manifests.PART_OF], labels[manifests.VERSION]) == (
@@ -63,7 +63,7 @@ def test_every_object_is_marked_as_ours_with_this_version() -> None:
         ), manifests.key(obj)
 
 
-def test_an_image_of_ones_own_is_used_for_both_programs() -> None:
+def test_another_image_is_used_for_both_deployments() -> None:
     deployments = [
         obj
         for obj in manifests.all_objects(image="registry.example/jw:7")
@@ -75,14 +75,14 @@ def test_an_image_of_ones_own_is_used_for_both_programs() -> None:
     assert len(deployments) == 2
 
 
-def test_the_image_of_this_version_is_the_default() -> None:
+def test_the_default_image_has_this_version() -> None:
     deployments = [obj for obj in manifests.all_objects() if obj["kind"] == "Deployment"]
     assert {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in deployments} == {
         f"jupyter-workspaces:{__version__}"
     }
 
 
-def test_the_webhook_comes_after_all_that_must_be_there_before_it_answers() -> None:
+def test_the_webhook_comes_after_the_deployments() -> None:
     kinds = [obj["kind"] for obj in manifests.all_objects(samples=True)]
     assert kinds[0] == "Namespace"
     assert kinds.index("ValidatingWebhookConfiguration") > max(
@@ -90,7 +90,7 @@ def test_the_webhook_comes_after_all_that_must_be_there_before_it_answers() -> N
     )
 
 
-def test_beside_kubeflows_controller_samples_have_no_templates_in_probes() -> None:
+def test_for_kubeflows_controller_samples_have_tcp_probes() -> None:
     kinds = [obj for obj in manifests.all_objects(samples=True) if obj["kind"] == "WorkspaceKind"]
     lab = next(kind for kind in kinds if kind["metadata"]["name"] == "jupyterlab")
     plain = [manifests.without_probe_templates(kind) for kind in kinds]

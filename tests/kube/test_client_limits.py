@@ -1,4 +1,4 @@
-"""The client waits for no answer without a limit, and takes nothing for an answer that is none."""
+"""Timeouts of the Kubernetes client, and its refusal of invalid responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.kube import client
+from jupyter_workspaces.kube import client, transport
 from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
@@ -57,7 +57,7 @@ async def answering(answer: web.Response | bytes | None) -> AsyncIterator[Cluste
 
 @pytest.fixture(autouse=True)
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_BYTE_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "FIRST_BYTE_SECONDS", 0.3)
     monkeypatch.setattr(client, "WATCH_MARGIN_SECONDS", 0.3)
 
 

@@ -1,4 +1,4 @@
-"""A kubeconfig's credential reaches the API server, whatever version of the official client reads it."""
+"""Credentials of kubeconfigs reach the API server with every version of the official client."""
 
 from __future__ import annotations
 

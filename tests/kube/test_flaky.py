@@ -1,4 +1,4 @@
-"""However an API server fails, a cache asks little and is up to date soon after it works again."""
+"""A cache behind a failing API server sends few requests, and is in sync soon after recovery."""
 
 from __future__ import annotations
 

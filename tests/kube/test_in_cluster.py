@@ -1,4 +1,4 @@
-"""A program in a pod signs in as its service account, by the files that are mounted there."""
+"""In a pod, the service account's mounted files authenticate the program."""
 
 from __future__ import annotations
 

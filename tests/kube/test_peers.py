@@ -1,4 +1,4 @@
-"""Whose program is at the other end of a loopback connection: asked before a byte is sent."""
+"""The owner of the other end of a loopback connection is verified before a byte is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTPS_PROXY and NO_PROXY mean what they mean to kubectl."""
+"""HTTPS_PROXY and NO_PROXY have the same meaning as in kubectl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A namespace is reached once for all who wait, and who gives up does not spoil it for the next."""
+"""Callers that reach a namespace share one task, which a cancelled caller does not stop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Narrow:
         self.lists: list[tuple[str, str | None]] = []
 
     async def list(self, resource: Any, namespace: str | None = None, **_: Any) -> Any:
-        from jupyter_workspaces.kube.client import Listing
+        from jupyter_workspaces.kube.responses import Listing
 
         if namespace is None and resource.namespaced:
             raise Forbidden(f"{resource.plural} is forbidden")

@@ -1,4 +1,4 @@
-"""What a reflector makes of lists and events that come late, twice, broken, or from another cluster."""
+"""Reflectors: lists and events that arrive late, twice, broken, or from another cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No text about a file with secrets is passed on: canaries in kubeconfigs, tokens, login programs, proxies and answers."""
+"""Errors never contain secrets of kubeconfigs, tokens, login programs, proxies or responses."""
 
 from __future__ import annotations
 

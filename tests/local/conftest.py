@@ -1,4 +1,4 @@
-"""A directory in which a local cluster may run."""
+"""The directory of a local cluster for one test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Service accounts of the local cluster: token Secrets, the authority's certificate, roles made of others; and who the cluster's own parts are."""
+"""Service accounts and identities of the local cluster: tokens, certificates and roles."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Certificates of the local cluster: renewal, damage and wrong clocks."""
+
 from __future__ import annotations
 
 import asyncio

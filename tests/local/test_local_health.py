@@ -1,4 +1,4 @@
-"""A part of the local cluster that fails runs again, and the cluster's readiness says which."""
+"""A part of the local cluster that fails is restarted and reported by the cluster's readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API of the local cluster as programs in its pods, and kubectl beside them, find it."""
+"""Programs in pods, and kubectl beside them, find the API of the local cluster."""
 
 from __future__ import annotations
 

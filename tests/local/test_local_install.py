@@ -1,3 +1,5 @@
+"""The initial objects of a local cluster; changes of users are kept."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Kinds of the form that Kubeflow publishes start on the local cluster and open through the proxy, as they stand.
+"""Kubeflow's sample kinds start on the local cluster and open through the proxy, unchanged.
 
-code-server and RStudio Server are stand-ins: programs that take the same options, listen at the same place and answer like them.
+code-server and RStudio Server are stand-ins: programs with the same options, addresses and answers.
 """
 
 from __future__ import annotations

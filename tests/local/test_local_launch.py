@@ -1,3 +1,5 @@
+"""Start, stop, reset and crash of the local cluster."""
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -103,7 +105,10 @@ def test_stop_says_whether_there_was_something_to_stop(home: Path) -> None:
 
 
 def test_stop_does_not_wait_for_the_program_that_started_the_cluster(home: Path) -> None:
-    program = f"import sys; from jupyter_workspaces.local import launch; launch.start({str(home)!r}); print('started', flush=True); sys.stdin.read()"
+    program = (
+        "import sys; from jupyter_workspaces.local import launch; "
+        f"launch.start({str(home)!r}); print('started', flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as starter:

@@ -1,3 +1,5 @@
+"""The local cluster runs with the parts that were selected."""
+
 from __future__ import annotations
 
 import subprocess

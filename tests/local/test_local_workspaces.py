@@ -1,3 +1,5 @@
+"""Workspaces on the local cluster, and what outlives what."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -102,7 +104,7 @@ def test_a_stopped_lab_says_that_it_does_not_answer_until_it_goes_on(home: Path)
     message = ask(home, "GET", f"{WORKSPACES}/dora")[1]["status"]["stateMessage"]
     lab.resume()
 
-    assert "does not answer" in message
+    assert "does not respond" in message
     until_sync(lambda: state(home, "dora") == "Running", "the Lab that goes on")
 
 

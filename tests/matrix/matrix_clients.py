@@ -1,4 +1,4 @@
-"""The clients that are tried, each in an environment of its own that is made once and kept beside the control plane's programs."""
+"""The tested clients. Each has its own environment, kept beside the control plane's programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ COMPLAINT_LENGTH = 3000
 
 @dataclass(frozen=True)
 class Client:
-    """`script` runs in an environment with `requirements`; `program` is what those try that are no Python."""
+    """A client.
+
+    Attributes:
+        script: its steps, run in an environment with `requirements`.
+        program: the program that is tested, for clients that are not in Python.
+    """
 
     name: str
     script: str
@@ -46,11 +51,15 @@ CLIENTS = (
 
 
 class NoEnvironment(Exception):
-    """A client's packages cannot be installed. The text has the end of what pip says."""
+    """The packages of a client cannot be installed. The message has the end of pip's output."""
 
 
 def environment(client: Client) -> Path:
-    """Its Python. Raises `NoEnvironment`."""
+    """Return the Python of a client's environment.
+
+    Raises:
+        NoEnvironment: if it cannot be installed.
+    """
     if not client.requirements:
         return Path(sys.executable)
     wanted = "\n".join((*client.requirements, sys.version))
@@ -85,7 +94,7 @@ def namespace(client: Client) -> str:
 
 
 def run(client: Client, cluster: MatrixCluster) -> Iterator[Outcome]:
-    """Each step as it ends; one more when the script ends otherwise than by its last step."""
+    """Yield the outcome of each step, and one more if the script ends before its last step."""
     try:
         python = environment(client)
     except NoEnvironment as error:
@@ -145,11 +154,16 @@ def _outcomes(name: str, process: subprocess.Popen[str]) -> Iterator[Outcome]:
 
 
 def chosen(clients: Sequence[Client], names: Sequence[str]) -> list[Client]:
-    """Those whose names begin so; all without any. Raises `ValueError` for a name that none has."""
+    """Return the clients whose names start with one of the names; all without names.
+
+    Raises:
+        ValueError: if a name matches no client.
+    """
     for name in names:
         if not any(client.name.startswith(name) for client in clients):
             raise ValueError(
-                f"there is no client {name}; there are {', '.join(client.name for client in clients)}"
+                f"there is no client {name}; "
+                f"there are {', '.join(client.name for client in clients)}"
             )
     return [
         client

@@ -1,4 +1,7 @@
-"""The clusters that clients are tried on: the embedded one as users start it, or a real control plane, with a pod that does the same on both."""
+"""The clusters that clients are tested on: the local cluster, or a real control plane.
+
+Both have a pod with the same behaviour.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ asyncio.run(main())
 
 @dataclass(frozen=True)
 class MatrixCluster:
-    """`pod` says `ready`, then ticks; it runs commands and echoes what comes to its port. kwok tells no command's exit code."""
+    """A cluster. `pod` prints `ready`, then ticks, runs commands, and echoes on its port.
+
+    kwok does not report exit codes of commands.
+    """
 
     kubeconfig: Path
     pod: Object
@@ -63,7 +69,7 @@ class MatrixCluster:
 def running(
     kind: str, folder: Path, programs: dict[str, Path] | None = None
 ) -> Iterator[MatrixCluster]:
-    """A new one of a kind, until the end of the block."""
+    """Yield a new cluster of a kind."""
     with _embedded(folder) if kind == "embedded" else _real(folder, programs) as cluster:
         yield cluster
 
@@ -122,7 +128,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def _echo(port: int) -> Iterator[None]:
-    """What simulated pods' ports lead to."""
+    """Serve the ports of simulated pods."""
     with _Server((HOST, port), _Echo) as server, _beside(server.serve_forever):
         try:
             yield
@@ -132,7 +138,7 @@ def _echo(port: int) -> Iterator[None]:
 
 @contextmanager
 def _ticks(plane: ControlPlane) -> Iterator[None]:
-    """What simulated pods say."""
+    """Write the log of simulated pods."""
     stopped = threading.Event()
 
     def say(words: str, mode: str) -> None:

@@ -1,4 +1,4 @@
-"""An operator in Go, made with controller-runtime, which writes built-in kinds in protobuf."""
+"""An operator in Go with controller-runtime, which writes built-in kinds in protobuf."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ def clients() -> list[Client]:
 
 
 def built(client: Client) -> Client:
-    """With its program, which is built where it is missing; other clients as they are. Raises `NoBinaries`."""
+    """Build the program if it is missing and return the client with its path.
+
+    Other clients are returned unchanged.
+
+    Raises:
+        NoBinaries: if it cannot be built.
+    """
     if client.script != SCRIPT:
         return client
     return replace(client, program=control_plane_binaries.ensure_version(PROGRAM, MODULE) / PROGRAM)

@@ -22,7 +22,12 @@ SUITE_SECONDS = 1800
 
 
 def run(names: Sequence[str]) -> list[Outcome]:
-    """Each suite on each chosen version. Raises `NoBinaries`, and `ValueError` for a name that no version begins with."""
+    """Run each suite on each chosen version.
+
+    Raises:
+        NoBinaries: if the programs cannot be built.
+        ValueError: if a name matches no version.
+    """
     for name in names:
         if not any(version.startswith(name) for version in VERSIONS):
             raise ValueError(f"there is no server {name}; there are {', '.join(VERSIONS)}")

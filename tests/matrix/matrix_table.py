@@ -1,4 +1,4 @@
-"""What came of each step with each client, and the table of it."""
+"""The outcomes of all steps, as a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """`failure` is empty where it passed."""
+    """Outcome of a step. `failure` is empty if it passed."""
 
     column: str
     row: str
@@ -17,7 +17,7 @@ class Outcome:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Steps as rows, clients as columns: `ok` with its seconds, `FAIL`, or `-` where the client offers nothing of the kind."""
+    """Return a table of steps by clients: `ok` with seconds, `FAIL`, or `-` if not offered."""
     columns = list(dict.fromkeys(one.column for one in outcomes))
     rows = list(dict.fromkeys(one.row for one in outcomes))
     held = {(one.column, one.row): one for one in outcomes}

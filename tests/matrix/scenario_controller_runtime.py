@@ -1,4 +1,4 @@
-"""An operator in Go (controller_runtime/main.go): it tells its steps itself."""
+"""Steps of the operator in Go (controller_runtime/main.go), which reports them itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An operator made with kopf, in this process: it takes up Workspaces, follows their changes and holds them by a finalizer until it let go."""
+"""Steps of an operator with kopf: it watches workspaces and holds them by a finalizer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 @kopf.on.login()
 def login(**given: Any) -> kopf.ConnectionInfo | None:
-    """As kopf does by itself; the scenario's own requests use what it finds."""
+    """Authenticate as kopf does by itself; the scenario's requests use the result."""
     found = kopf.login_with_kubeconfig(**given)
     logins.append(found)
     return found
@@ -89,7 +89,7 @@ async def tick(**_: Any) -> None:
 
 
 class Api:
-    """Plain requests with what kopf found out about the cluster: it brings no client of its own."""
+    """Requests with the connection that kopf found; kopf has no client of its own."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""kr8s in its own idiom: objects that know themselves, asyncio first, the synchronous form beside it."""
+"""Steps with kr8s: objects that know their API, with asyncio and synchronous."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ COMMAND_SECONDS = 60
 
 
 class Kubectl:
-    """One program; discovery is cached in a home of its own."""
+    """A kubectl with its own home directory for discovery caches."""
 
     def __init__(self, program: str) -> None:
         self.program = program
@@ -61,7 +61,8 @@ class Kubectl:
         done = self.run(*arguments, stdin=stdin, namespaced=namespaced, **environment)
         if done.returncode != 0:
             raise AssertionError(
-                f"kubectl {' '.join(arguments)} ended with {done.returncode}: {done.stdout} {done.stderr}"
+                f"kubectl {' '.join(arguments)} ended with {done.returncode}: "
+                f"{done.stdout} {done.stderr}"
             )
         return done.stdout
 

@@ -1,4 +1,4 @@
-"""The official Python client: typed and custom objects, every kind of patch, watches, pods' streams, the dynamic client."""
+"""Steps with the official Python client: objects, patches, watches, streams."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CUSTOM = (GROUP, VERSION, NAMESPACE, PLURAL)
 
 
 def refusal(status: int, reason: str, call: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-    """The `Status` that the server refuses with."""
+    """Return the Status of the error that the server responds with."""
     try:
         call(*arguments, **options)
     except k8s.ApiException as error:

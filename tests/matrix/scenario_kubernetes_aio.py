@@ -1,4 +1,4 @@
-"""The official package's asyncio client: objects, patches, watches, logs and commands, custom and dynamic ones."""
+"""Steps with the asyncio client of the official package."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CUSTOM = (GROUP, VERSION, NAMESPACE, PLURAL)
 
 
 async def refusal(status: int, reason: str, call: Any) -> dict[str, Any]:
-    """The `Status` that the server refuses with."""
+    """Return the Status of the error that the server responds with."""
     try:
         await call
     except k8s.ApiException as error:

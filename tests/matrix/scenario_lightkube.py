@@ -1,4 +1,4 @@
-"""lightkube in its own idiom: classes of kinds, generic ones for custom objects; synchronous, and asyncio beside it."""
+"""Steps with lightkube: typed and generic resources, synchronous and with asyncio."""
 
 from __future__ import annotations
 
@@ -246,8 +246,8 @@ def logs_following(client: Client) -> None:
 
 @step("exec")
 def execute(client: Client) -> None:
-    # Not by the synchronous client: it closes a socket under a thread that still reads it, which spoils the next connection
-    # (httpx2 2.16), on a real API server as well.
+    # Not by the synchronous client: it closes a socket that a thread still reads, which breaks the
+    # next connection (httpx2 2.16), on a real API server as well.
     async def work() -> None:
         there = AsyncClient(config=KubeConfig.from_file(HERE.kubeconfig), namespace=NAMESPACE)
         done = await there.exec(

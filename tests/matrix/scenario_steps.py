@@ -1,6 +1,6 @@
-"""What the scenarios of all clients share: the target they are given, steps by name, and one line of JSON about each.
+"""What all scenarios share: the target, steps by name, and a line of JSON about each step.
 
-It runs in the environment of a client, so it needs the standard library alone.
+It runs in the environment of a client, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ GROUP, VERSION, PLURAL = "kubeflow.org", "v1beta1", "workspaces"
 
 @dataclass(frozen=True)
 class Target:
-    """Where a scenario works. `pod` is the manifest of one that says `ready` and then ticks, runs commands and echoes on `port`.
+    """Where a scenario runs.
 
-    `exit_codes` is False where a simulated node tells of a command that failed, but not its number.
+    Attributes:
+        pod: manifest of a pod that prints `ready`, ticks, runs commands and echoes on `port`.
+        exit_codes: False if a simulated node reports failed commands without exit code.
     """
 
     kubeconfig: str
@@ -47,7 +49,7 @@ class Target:
 
 
 class Scenario:
-    """Steps in their order; one that fails does not keep the next from running."""
+    """Steps in their order; a failed step does not prevent the next ones."""
 
     def __init__(self) -> None:
         self._steps: list[tuple[str, Callable[..., Any]]] = []
@@ -60,30 +62,30 @@ class Scenario:
         return keep
 
     def run(self, *arguments: Any) -> int:
-        """All steps with the same arguments; 1 when one failed."""
+        """Run all steps with the same arguments. Return 1 if one failed."""
         failed = False
         for name, function in self._steps:
-            with _Told(name) as told:
+            with _Report(name) as report:
                 function(*arguments)
-            failed |= told.failed
+            failed |= report.failed
         return 1 if failed else 0
 
     async def run_async(self, *arguments: Any) -> int:
         failed = False
         for name, function in self._steps:
-            with _Told(name) as told:
+            with _Report(name) as report:
                 await asyncio.wait_for(function(*arguments), STEP_SECONDS)
-            failed |= told.failed
+            failed |= report.failed
         return 1 if failed else 0
 
 
-class _Told:
-    """One line about what happened within; whatever a client raises is an answer."""
+class _Report:
+    """Prints a line about the step; any exception is a failure."""
 
     def __init__(self, name: str) -> None:
         self._name, self.failed = name, False
 
-    def __enter__(self) -> _Told:
+    def __enter__(self) -> _Report:
         self._began = time.monotonic()
         return self
 
@@ -115,7 +117,7 @@ def _short(error: Exception) -> str:
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS) -> Any:
-    """Its first true answer."""
+    """Call a function until it returns a true value; return that."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
@@ -127,7 +129,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECOND
 async def until_async(
     condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS
 ) -> Any:
-    """Its first true answer."""
+    """Call a function until it returns a true value; return that."""
     deadline = time.monotonic() + seconds
     while not (answer := await condition()):
         if time.monotonic() > deadline:
@@ -162,7 +164,7 @@ def owned(child: Object, owner_name: str, owner_uid: str) -> Object:
 
 
 def workspace(name: str, **spec: Any) -> Object:
-    """One that is stopped, so that nothing runs for it."""
+    """Return a stopped workspace, for which nothing runs."""
     options = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
     template = {"options": options, "volumes": {"home": f"{name}-home"}}
     return {
@@ -174,7 +176,7 @@ def workspace(name: str, **spec: Any) -> Object:
 
 
 def ticks(lines: list[str]) -> int:
-    """The last number that the pod told."""
+    """Return the last number that the pod printed."""
     return max((int(line.split()[1]) for line in lines if line.startswith("tick ")), default=0)
 
 

@@ -1,4 +1,4 @@
-"""The notebooks run, from top to bottom and once more, on a cluster of their own; the demo cleans up whatever happens."""
+"""Notebooks run twice on a local cluster; the demo cleans up in all cases."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_cell_runs_also_the_second_time(
 def test_the_administrators_notebook_touches_only_what_it_made(
     cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Somebody's running workspace, without the label or with another value of it, and volumes stay as they are."""
+    """Other workspaces, without the label or with another value, and volumes are not changed."""
     with Client() as client:
         others = [
             client.spawn("jupyterlab", "desk-ana", size="Tiny", wait=True),
@@ -105,7 +105,11 @@ def test_the_demo_names_the_cell_that_failed_and_leaves_nothing(tmp_path: Path) 
         ]
     )
     nbformat.write(broken, tmp_path / "broken.ipynb")
-    code = f"import sys; from pathlib import Path; from jupyter_workspaces import demo; sys.exit(demo.run_headless(Path({str(tmp_path / 'broken.ipynb')!r})))"
+    notebook = str(tmp_path / "broken.ipynb")
+    code = (
+        "import sys; from pathlib import Path; from jupyter_workspaces import demo; "
+        f"sys.exit(demo.run_headless(Path({notebook!r})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT
     )

@@ -1,4 +1,4 @@
-"""Panels on a recorded server, without a browser: what they send is kept, what a page would send is handed in."""
+"""Panels on a recorded server, without a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of workspaces in memory: answers as the real one does, with changes, refusals and losses on demand."""
+"""Workspaces server in memory, with changes, errors and lost connections on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOGO = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>
 def option(
     id: str, name: str, labels: Mapping[str, str] | None = None, **other: Any
 ) -> dict[str, Any]:
-    """One value of a kind's option (contract §1.5 no. 13)."""
+    """One value of a kind's option (docs/api.md)."""
     tags = [{"key": key, "value": value} for key, value in (labels or {}).items()]
     return {
         "id": id,
@@ -78,7 +78,7 @@ def kind(name: str = "jupyterlab", **other: Any) -> dict[str, Any]:
 def workspace(
     name: str = "dora", state: str = "Running", namespace: str = "default", **other: Any
 ) -> dict[str, Any]:
-    """One item of the workspace list (contract §2.1)."""
+    """One item of the workspace list (docs/api.md)."""
     image = {"id": "scipy_190", "displayName": "SciPy 1.9", "description": "", "labels": []}
     labels = [{"key": "cpu", "value": "2000m"}, {"key": "memory", "value": "4Gi"}]
     size = {"id": "small_cpu", "displayName": "Small", "description": "", "labels": labels}
@@ -127,7 +127,10 @@ class Change:
 
 @dataclass
 class RecordedServer:
-    """A `PanelClient`. `asked` remembers what was asked for; `refuse` maps an operation to the error it raises, `slow` holds answers back."""
+    """A `PanelClient` that records requests in `asked`.
+
+    `refuse` maps operations to the errors that they raise, `slow` delays responses.
+    """
 
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     kinds: list[dict[str, Any]] = field(default_factory=lambda: [kind()])
@@ -293,7 +296,7 @@ class RecordedServer:
 
 
 def claim(name: str, size: str = "5Gi", **other: Any) -> dict[str, Any]:
-    """One item of the claim list (contract §1.5 no. 22)."""
+    """One item of the claim list (docs/api.md)."""
     spec = {
         "requests": {"storage": size},
         "accessModes": ["ReadWriteOnce"],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from recorded import workspace
@@ -68,6 +71,24 @@ def test_a_picture_of_another_type_or_size_is_none():
     assert data_uri("image/png", b"x") == "data:image/png;base64,eA=="
     assert data_uri("text/html", b"<script>") == ""
     assert data_uri("image/png", b"x" * 10_000_000) == ""
+
+
+@pytest.mark.parametrize("package", ["ipywidgets", "anywidget"])
+def test_a_missing_widget_package_is_named_with_the_extra_to_install(package):
+    code = f"""
+import sys
+sys.modules[{package!r}] = None
+import jupyter_workspaces as jw
+try:
+    jw.panel()
+except jw.WorkspaceError as error:
+    print(error.message, error.hint)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == (
+        f"jw.panel() needs {package}, which is not installed. "
+        "Install it: pip install 'jupyter-workspaces[notebook]'\n"
+    ), done.stderr
 
 
 def test_importing_the_package_first_leaves_the_function_callable():

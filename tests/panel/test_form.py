@@ -212,8 +212,8 @@ def test_the_same_in_python(opened):
 
     code = until_sync(lambda: form.code.value)
     assert (
-        "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, image=&quot;scipy_190&quot;"
-        in code
+        "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, "
+        "image=&quot;scipy_190&quot;" in code
     )
 
 

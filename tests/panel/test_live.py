@@ -1,4 +1,4 @@
-"""A panel on a server: its rows follow the cluster, its actions show at once and are taken back when refused."""
+"""Live panel: rows follow the cluster; actions show at once and are reverted on errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A panel says since when it is not live, and which of its own tasks fails; it never says “live” of what nobody heard."""
+"""Liveness of a panel: since when it is stale, and which of its tasks fail."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_silent_stream_is_not_live_since_it_was_heard(server, open_panel, monk
 def test_a_lost_connection_is_not_live_since_it_was_heard_last(server, open_panel):
     server.add(workspace("dora"))
     page = open_panel()
-    before = int(page.panel._session.liveness._heard)
+    before = int(page.panel._session.liveness._received_at)
 
     page.on_thread(server.lose)
 

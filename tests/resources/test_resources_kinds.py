@@ -1,4 +1,4 @@
-"""What may not stand in a WorkspaceKind. Types and fields as recorded from a real API server and the original's webhook."""
+"""Errors in WorkspaceKinds: types and fields are those of Kubernetes and of Kubeflow's webhook."""
 
 from __future__ import annotations
 
@@ -42,80 +42,263 @@ BREAKS = [
     ("spec.spawner.description", 7, {("TypeInvalid", "spec.spawner.description"), NIL}),
     ("spec.spawner.icon", {}, {("Invalid", "spec.spawner.icon")}),
     ("spec.spawner.icon", {"url": "x", "configMap": PICTURE}, {("Invalid", "spec.spawner.icon")}),
-    ("spec.spawner.icon", {"configMap": {**PICTURE, "mediaType": "image/png"}}, {("NotSupported", "spec.spawner.icon.configMap.mediaType"), NIL}),
-    ("spec.podTemplate.volumeMounts.home", "home", {("Invalid", "spec.podTemplate.volumeMounts.home")}),
-    ("spec.podTemplate.volumeMounts.home", "/", {("Invalid", "spec.podTemplate.volumeMounts.home")}),
-    ("spec.podTemplate.volumeMounts.home", "/home\n", {("Invalid", "spec.podTemplate.volumeMounts.home")}),
+    (
+        "spec.spawner.icon",
+        {"configMap": {**PICTURE, "mediaType": "image/png"}},
+        {("NotSupported", "spec.spawner.icon.configMap.mediaType"), NIL},
+    ),
+    (
+        "spec.podTemplate.volumeMounts.home",
+        "home",
+        {("Invalid", "spec.podTemplate.volumeMounts.home")},
+    ),
+    (
+        "spec.podTemplate.volumeMounts.home",
+        "/",
+        {("Invalid", "spec.podTemplate.volumeMounts.home")},
+    ),
+    (
+        "spec.podTemplate.volumeMounts.home",
+        "/home\n",
+        {("Invalid", "spec.podTemplate.volumeMounts.home")},
+    ),
     ("spec.podTemplate.ports", [], {("Invalid", "spec.podTemplate.ports")}),
     ("spec.podTemplate.ports.0.id", "WEB", {("Invalid", "spec.podTemplate.ports[0].id")}),
-    ("spec.podTemplate.ports.0.protocol", "TCP", {("NotSupported", "spec.podTemplate.ports[0].protocol"), NIL}),
+    (
+        "spec.podTemplate.ports.0.protocol",
+        "TCP",
+        {("NotSupported", "spec.podTemplate.ports[0].protocol"), NIL},
+    ),
     (f"{IMAGES}.values", [], {("Invalid", f"{IMAGES}.values")}),
     (f"{IMAGES}.values.0.spec.image", "x", {("Invalid", f"{IMAGES}.values[0].spec.image")}),
-    (f"{IMAGES}.values.0.spec.imagePullPolicy", "Now", {("NotSupported", f"{IMAGES}.values[0].spec.imagePullPolicy"), NIL}),
-    (f"{IMAGES}.values.0.spec.ports.0.port", 0, {("Invalid", f"{IMAGES}.values[0].spec.ports[0].port")}),
-    (f"{IMAGES}.values.0.spec.ports.0.port", 65536, {("Invalid", f"{IMAGES}.values[0].spec.ports[0].port")}),
+    (
+        f"{IMAGES}.values.0.spec.imagePullPolicy",
+        "Now",
+        {("NotSupported", f"{IMAGES}.values[0].spec.imagePullPolicy"), NIL},
+    ),
+    (
+        f"{IMAGES}.values.0.spec.ports.0.port",
+        0,
+        {("Invalid", f"{IMAGES}.values[0].spec.ports[0].port")},
+    ),
+    (
+        f"{IMAGES}.values.0.spec.ports.0.port",
+        65536,
+        {("Invalid", f"{IMAGES}.values[0].spec.ports[0].port")},
+    ),
     (f"{IMAGES}.values.1.id", "a", {("Duplicate", f"{IMAGES}.values[1]")}),
-    (f"{IMAGES}.values.0.spawner.labels", [{"key": f"k{n}", "value": "v"} for n in range(33)], {("TooMany", f"{IMAGES}.values[0].spawner.labels"), NIL}),
+    (
+        f"{IMAGES}.values.0.spawner.labels",
+        [{"key": f"k{n}", "value": "v"} for n in range(33)],
+        {("TooMany", f"{IMAGES}.values[0].spawner.labels"), NIL},
+    ),
     (f"{SIZES}.spawner.default", "", {("Invalid", f"{SIZES}.spawner.default")}),
-    (f"{SIZES}.values.0.spec.resources.requests.cpu", "lots", {("Invalid", f"{SIZES}.values[0].spec.resources.requests.cpu")}),
+    (
+        f"{SIZES}.values.0.spec.resources.requests.cpu",
+        "lots",
+        {("Invalid", f"{SIZES}.values[0].spec.resources.requests.cpu")},
+    ),
     (PROBE, {}, {("Invalid", PROBE)}),
-    (PROBE, {**JUPYTER, "minProbeIntervalSeconds": 9, "probeIntervalSeconds": 8}, {("Invalid", PROBE)}),
-    (PROBE, {"jupyter": {"lastActivity": False, "portId": "web"}}, {("Invalid", f"{PROBE}.jupyter.lastActivity")}),
-    ("spec.activityRules", idle({"pauseWorkspace": False}, 15), {("Invalid", "spec.activityRules[0].config.secondsSinceActive")}),
-    ("spec.activityRules", idle({"pauseWorkspace": False}, 2**31), {("Invalid", "spec.activityRules[0].config.secondsSinceActive")}),
+    (
+        PROBE,
+        {**JUPYTER, "minProbeIntervalSeconds": 9, "probeIntervalSeconds": 8},
+        {("Invalid", PROBE)},
+    ),
+    (
+        PROBE,
+        {"jupyter": {"lastActivity": False, "portId": "web"}},
+        {("Invalid", f"{PROBE}.jupyter.lastActivity")},
+    ),
+    (
+        "spec.activityRules",
+        idle({"pauseWorkspace": False}, 15),
+        {("Invalid", "spec.activityRules[0].config.secondsSinceActive")},
+    ),
+    (
+        "spec.activityRules",
+        idle({"pauseWorkspace": False}, 2**31),
+        {("Invalid", "spec.activityRules[0].config.secondsSinceActive")},
+    ),
     ("spec.activityRules", idle({}, 16), {("Invalid", "spec.activityRules[0].effect")}),
-    ("spec.filterRules", filtered({"matchNamespace": GPU}, HIDE, "ALL"), {("NotSupported", "spec.filterRules[0].scope"), NIL}),
+    (
+        "spec.filterRules",
+        filtered({"matchNamespace": GPU}, HIDE, "ALL"),
+        {("NotSupported", "spec.filterRules[0].scope"), NIL},
+    ),
     ("spec.filterRules", filtered({}, HIDE), {("Invalid", "spec.filterRules[0].match[0]")}),
-    ("spec.filterRules", filtered({"matchPodConfig": GPU}, {}), {("Invalid", "spec.filterRules[0].effect")}),
-    ("spec.filterRules", filtered({"matchPodConfig": GPU}, {"api": {"denyMessage": {"text": "no!"}}}), {("Invalid", "spec.filterRules[0].effect.api")}),
+    (
+        "spec.filterRules",
+        filtered({"matchPodConfig": GPU}, {}),
+        {("Invalid", "spec.filterRules[0].effect")},
+    ),
+    (
+        "spec.filterRules",
+        filtered({"matchPodConfig": GPU}, {"api": {"denyMessage": {"text": "no!"}}}),
+        {("Invalid", "spec.filterRules[0].effect.api")},
+    ),
     # The rules beyond the schema name entries of lists by id.
-    ("spec.podTemplate.podMetadata.labels", {"no label!": "x"}, {("Invalid", "spec.podTemplate.podMetadata.labels")}),
-    ("spec.podTemplate.podMetadata.labels", {"team": "a b"}, {("Invalid", "spec.podTemplate.podMetadata.labels")}),
-    ("spec.podTemplate.podMetadata.annotations", {"-x": "y"}, {("Invalid", "spec.podTemplate.podMetadata.annotations")}),
-    ("spec.podTemplate.extraEnv", [{"name": "P", "value": "{{ nothing }}"}], {("Invalid", "spec.podTemplate.extraEnv[P].value")}),
-    ("spec.podTemplate.extraEnv", [{"name": "P", "value": '{{ httpPathPrefix "web"'}], {("Invalid", "spec.podTemplate.extraEnv[P].value")}),
-    ("spec.podTemplate.probes", {"startupProbe": {"httpGet": {"port": 1, "path": "{{ no }}"}}},
-     {("Invalid", "spec.podTemplate.probes.startupProbe.httpGet.path")}),
+    (
+        "spec.podTemplate.podMetadata.labels",
+        {"no label!": "x"},
+        {("Invalid", "spec.podTemplate.podMetadata.labels")},
+    ),
+    (
+        "spec.podTemplate.podMetadata.labels",
+        {"team": "a b"},
+        {("Invalid", "spec.podTemplate.podMetadata.labels")},
+    ),
+    (
+        "spec.podTemplate.podMetadata.annotations",
+        {"-x": "y"},
+        {("Invalid", "spec.podTemplate.podMetadata.annotations")},
+    ),
+    (
+        "spec.podTemplate.extraEnv",
+        [{"name": "P", "value": "{{ nothing }}"}],
+        {("Invalid", "spec.podTemplate.extraEnv[P].value")},
+    ),
+    (
+        "spec.podTemplate.extraEnv",
+        [{"name": "P", "value": '{{ httpPathPrefix "web"'}],
+        {("Invalid", "spec.podTemplate.extraEnv[P].value")},
+    ),
+    (
+        "spec.podTemplate.probes",
+        {"startupProbe": {"httpGet": {"port": 1, "path": "{{ no }}"}}},
+        {("Invalid", "spec.podTemplate.probes.startupProbe.httpGet.path")},
+    ),
     (f"{IMAGES}.spawner.default", "lost", {("Invalid", f"{IMAGES}.spawner.default")}),
     (f"{SIZES}.spawner.default", "lost", {("Invalid", f"{SIZES}.spawner.default")}),
-    (f"{IMAGES}.values.0.redirect", {"to": "lost"}, {("Invalid", f"{IMAGES}.values[a].redirect.to")}),
+    (
+        f"{IMAGES}.values.0.redirect",
+        {"to": "lost"},
+        {("Invalid", f"{IMAGES}.values[a].redirect.to")},
+    ),
     (f"{IMAGES}.values.0.redirect", {"to": "a"}, {("Invalid", f"{IMAGES}.values[a].redirect.to")}),
-    (f"{IMAGES}.values.0.spec.ports.1", {"id": "other", "port": 1}, {("Invalid", f"{IMAGES}.values[a].spec.ports[other].id")}),
+    (
+        f"{IMAGES}.values.0.spec.ports.1",
+        {"id": "other", "port": 1},
+        {("Invalid", f"{IMAGES}.values[a].spec.ports[other].id")},
+    ),
     (PROBE, {"podExec": {"script": "echo"}}, {("Invalid", f"{PROBE}.podExec.script")}),
-    (PROBE, {"jupyter": {"lastActivity": True, "portId": "lost"}}, {("Invalid", f"{PROBE}.jupyter.portId")}),
+    (
+        PROBE,
+        {"jupyter": {"lastActivity": True, "portId": "lost"}},
+        {("Invalid", f"{PROBE}.jupyter.portId")},
+    ),
     ("spec.activityRules", [PAUSE], {("Required", PROBE)}),
-    ("spec.podTemplate.ports.0.httpProxy", {"requestHeaders": {"set": {"X": "{{ no }}"}}},
-     {("Invalid", "spec.podTemplate.ports[0].httpProxy.requestHeaders.set[X]")}),
-    ("spec.filterRules", filtered({"matchPodConfig": {"selector": {"matchLabels": {"no key!": "no value!"}}}}, HIDE),
-     {("Invalid", "spec.filterRules[0].match[0].matchPodConfig.selector.matchLabels")}),
-    ("spec.filterRules", filtered({"matchNamespace": {"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}}, HIDE),
-     {("Required", "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[0].values")}),
-    ("spec.filterRules", filtered({"matchNamespace": {"selector": {"matchExpressions": [
-        {"key": "a", "operator": "Exists", "values": ["b"]}, {"key": "no key!", "operator": "Near", "values": ["no value!"]}]}}}, HIDE),
-     {("Forbidden", "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[0].values"),
-      ("Invalid", "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[1].operator"),
-      ("Invalid", "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[1].key"),
-      ("Invalid", "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[1].values[0]")}),
-    ("spec.filterRules", filtered({"matchPodConfig": GPU}, {"ui": {"hide": False}}), {("Invalid", "spec.filterRules[0].effect")}),
-    ("spec.filterRules", filtered({"matchPodConfig": GPU}, HIDE, "WORKSPACE_KIND"), {("Invalid", "spec.filterRules[0].match[0].matchPodConfig")}),
-]  # fmt: skip
+    (
+        "spec.podTemplate.ports.0.httpProxy",
+        {"requestHeaders": {"set": {"X": "{{ no }}"}}},
+        {("Invalid", "spec.podTemplate.ports[0].httpProxy.requestHeaders.set[X]")},
+    ),
+    (
+        "spec.filterRules",
+        filtered({"matchPodConfig": {"selector": {"matchLabels": {"no key!": "no value!"}}}}, HIDE),
+        {("Invalid", "spec.filterRules[0].match[0].matchPodConfig.selector.matchLabels")},
+    ),
+    (
+        "spec.filterRules",
+        filtered(
+            {
+                "matchNamespace": {
+                    "selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}
+                }
+            },
+            HIDE,
+        ),
+        {
+            (
+                "Required",
+                "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[0].values",
+            )
+        },
+    ),
+    (
+        "spec.filterRules",
+        filtered(
+            {
+                "matchNamespace": {
+                    "selector": {
+                        "matchExpressions": [
+                            {"key": "a", "operator": "Exists", "values": ["b"]},
+                            {"key": "no key!", "operator": "Near", "values": ["no value!"]},
+                        ]
+                    }
+                }
+            },
+            HIDE,
+        ),
+        {
+            (
+                "Forbidden",
+                "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[0].values",
+            ),
+            (
+                "Invalid",
+                "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[1].operator",
+            ),
+            (
+                "Invalid",
+                "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[1].key",
+            ),
+            (
+                "Invalid",
+                "spec.filterRules[0].match[0].matchNamespace.selector.matchExpressions[1].values[0]",
+            ),
+        },
+    ),
+    (
+        "spec.filterRules",
+        filtered({"matchPodConfig": GPU}, {"ui": {"hide": False}}),
+        {("Invalid", "spec.filterRules[0].effect")},
+    ),
+    (
+        "spec.filterRules",
+        filtered({"matchPodConfig": GPU}, HIDE, "WORKSPACE_KIND"),
+        {("Invalid", "spec.filterRules[0].match[0].matchPodConfig")},
+    ),
+]
 
 
 BAD = {"matchLabels": {"no label!": "x"}}
 WHERE = [
-    ("spec.activityRules", lambda bad: idle({"pauseWorkspace": False}, 16, {"matchPodConfig": {"selector": bad}}),
-     "spec.activityRules[0].match.matchPodConfig.selector"),
-    ("spec.activityRules", lambda bad: idle({"pauseWorkspace": False}, 16, {"matchNamespace": {"selector": bad}}),
-     "spec.activityRules[0].match.matchNamespace.selector"),
-    ("spec.filterRules", lambda bad: filtered({"matchPodConfig": {"selector": bad}}, HIDE), "spec.filterRules[0].match[0].matchPodConfig.selector"),
-    ("spec.filterRules", lambda bad: filtered({"matchImageConfig": {"selector": bad}}, HIDE),
-     "spec.filterRules[0].match[0].matchImageConfig.selector"),
-    ("spec.filterRules", lambda bad: filtered({"matchNamespace": {"selector": bad}}, HIDE), "spec.filterRules[0].match[0].matchNamespace.selector"),
-    (f"{SIZES}.values.0.spec.affinity", lambda bad: near(labelSelector=bad),
-     f"{SIZES}.values[small].spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector"),
-    (f"{SIZES}.values.0.spec.affinity", lambda bad: near(namespaceSelector=bad),
-     f"{SIZES}.values[small].spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector"),
-]  # fmt: skip
+    (
+        "spec.activityRules",
+        lambda bad: idle({"pauseWorkspace": False}, 16, {"matchPodConfig": {"selector": bad}}),
+        "spec.activityRules[0].match.matchPodConfig.selector",
+    ),
+    (
+        "spec.activityRules",
+        lambda bad: idle({"pauseWorkspace": False}, 16, {"matchNamespace": {"selector": bad}}),
+        "spec.activityRules[0].match.matchNamespace.selector",
+    ),
+    (
+        "spec.filterRules",
+        lambda bad: filtered({"matchPodConfig": {"selector": bad}}, HIDE),
+        "spec.filterRules[0].match[0].matchPodConfig.selector",
+    ),
+    (
+        "spec.filterRules",
+        lambda bad: filtered({"matchImageConfig": {"selector": bad}}, HIDE),
+        "spec.filterRules[0].match[0].matchImageConfig.selector",
+    ),
+    (
+        "spec.filterRules",
+        lambda bad: filtered({"matchNamespace": {"selector": bad}}, HIDE),
+        "spec.filterRules[0].match[0].matchNamespace.selector",
+    ),
+    (
+        f"{SIZES}.values.0.spec.affinity",
+        lambda bad: near(labelSelector=bad),
+        f"{SIZES}.values[small].spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector",
+    ),
+    (
+        f"{SIZES}.values.0.spec.affinity",
+        lambda bad: near(namespaceSelector=bad),
+        f"{SIZES}.values[small].spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector",
+    ),
+]
 
 
 def near(**selectors: Any) -> dict[str, Any]:
@@ -162,13 +345,13 @@ def near(**selectors: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_an_impossible_selector_is_named_wherever_it_stands(
+def test_an_invalid_selector_is_refused_at_its_field(
     path: str, made: Any, at: str, selector: Any, type: str, below: str
 ) -> None:
     assert pairs(judge(changed(bench(), path, made(selector)))) == {(type, f"{at}.{below}")}
 
 
-def test_a_size_for_impossible_node_labels_is_refused() -> None:
+def test_a_size_with_invalid_node_labels_is_refused() -> None:
     found = judge(
         changed(
             bench(), f"{SIZES}.values.0.spec.nodeSelector", {"no label!": "x", "fine": "no value!"}
@@ -178,7 +361,7 @@ def test_a_size_for_impossible_node_labels_is_refused() -> None:
     assert len(found.causes) == 2
 
 
-def test_a_kind_stored_with_a_bad_selector_can_still_be_changed() -> None:
+def test_a_stored_kind_with_an_invalid_selector_can_be_changed() -> None:
     stored = changed(
         bench(), "spec.filterRules", filtered({"matchPodConfig": {"selector": BAD}}, HIDE)
     )
@@ -194,13 +377,13 @@ def test_a_kind_stored_with_a_bad_selector_can_still_be_changed() -> None:
 
 
 @pytest.mark.parametrize(("path", "value", "wanted"), BREAKS)
-def test_a_break_is_named_by_its_type_and_field(
+def test_an_error_has_its_type_and_field(
     path: str, value: Any, wanted: set[tuple[str, str]]
 ) -> None:
     assert pairs(judge(changed(bench(), path, value))) == wanted
 
 
-def test_all_breaks_are_told_at_once() -> None:
+def test_all_errors_are_returned_at_once() -> None:
     kind = changed(changed(bench(), "spec.spawner.displayName", ""), "spec.spawner.logo", {})
     assert pairs(judge(kind)) == {
         ("Invalid", "spec.spawner.displayName"),
@@ -212,7 +395,7 @@ def test_all_breaks_are_told_at_once() -> None:
     assert len(judge(kind).causes) == 2
 
 
-def test_a_good_kind_is_let_through_and_keeps_what_is_given() -> None:
+def test_a_valid_kind_is_allowed_unchanged() -> None:
     kind = changed(
         bench(),
         "spec.podTemplate.extraEnv",
@@ -225,7 +408,7 @@ def test_a_good_kind_is_let_through_and_keeps_what_is_given() -> None:
     assert not result.warnings
 
 
-def test_redirects_in_a_circle_are_one_mistake() -> None:
+def test_a_redirect_cycle_is_one_error() -> None:
     kind = changed(
         changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}),
         f"{IMAGES}.values.1.redirect",
@@ -237,7 +420,7 @@ def test_redirects_in_a_circle_are_one_mistake() -> None:
     assert len(judge(kind).causes) == 1
 
 
-def test_two_ports_of_an_image_may_not_have_one_number() -> None:
+def test_two_ports_of_an_image_cannot_have_the_same_number() -> None:
     kind = changed(
         bench(),
         "spec.podTemplate.ports.1",
@@ -247,7 +430,7 @@ def test_two_ports_of_an_image_may_not_have_one_number() -> None:
     assert pairs(judge(kind)) == {("Invalid", f"{IMAGES}.values[a].spec.ports[other].port")}
 
 
-def test_only_the_last_activity_rule_may_stand_without_match() -> None:
+def test_only_the_last_activity_rule_may_have_no_match() -> None:
     probed = changed(
         bench(), PROBE, {**JUPYTER, "probeIntervalSeconds": 60, "minProbeIntervalSeconds": 60}
     )
@@ -263,7 +446,7 @@ def test_only_the_last_activity_rule_may_stand_without_match() -> None:
     }
 
 
-def test_a_rule_that_is_quicker_than_its_probe_is_warned_of() -> None:
+def test_a_rule_shorter_than_two_probes_gives_a_warning() -> None:
     kind = changed(bench(), PROBE, JUPYTER)
     result = judge(
         changed(kind, "spec.activityRules", [{**PAUSE, "config": {"secondsSinceActive": 7199}}])
@@ -272,13 +455,13 @@ def test_a_rule_that_is_quicker_than_its_probe_is_warned_of() -> None:
     assert len(result.warnings) == 1
 
 
-def test_the_home_path_of_a_kind_stays() -> None:
+def test_the_home_path_of_a_kind_cannot_change() -> None:
     assert pairs(
         judge(changed(bench(), "spec.podTemplate.volumeMounts.home", "/home/you"), bench())
     ) == {("Invalid", "spec.podTemplate.volumeMounts.home")}
 
 
-def test_an_option_in_use_keeps_its_content_but_not_its_texts() -> None:
+def test_the_spec_of_an_option_in_use_cannot_change_but_its_texts() -> None:
     used = Lookup([bench()], [workspace()])
     assert not judge(
         changed(bench(), f"{IMAGES}.values.0.spawner.displayName", "Another name"), bench(), used
@@ -300,7 +483,7 @@ def test_an_option_in_use_keeps_its_content_but_not_its_texts() -> None:
     assert not judge(removed, bench(), Lookup([bench()])).causes
 
 
-def test_a_kind_in_use_cannot_be_deleted_and_says_by_whom() -> None:
+def test_a_kind_in_use_cannot_be_deleted() -> None:
     refused = review(
         WORKSPACE_KINDS,
         "DELETE",
@@ -314,7 +497,7 @@ def test_a_kind_in_use_cannot_be_deleted_and_says_by_whom() -> None:
     assert review(WORKSPACE_KINDS, "DELETE", bench(), None, Lookup([bench()])).conflict is None
 
 
-def test_a_kind_that_is_going_can_still_lose_its_finalizer() -> None:
+def test_a_deleted_kind_can_lose_its_finalizer() -> None:
     going = copy.deepcopy(bench())
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     going["spec"]["podTemplate"]["options"]["imageConfig"]["spawner"]["default"] = "lost"

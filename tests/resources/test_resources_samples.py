@@ -1,4 +1,4 @@
-"""The kinds that come with the package are good ones, with pictures that can be shown."""
+"""The sample kinds are valid, and their pictures are harmless."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {found["metadata"]["name"]: found for found in SAMPLES if found["kind"] 
 PICTURES = {found["metadata"]["name"]: found for found in SAMPLES if found["kind"] == "ConfigMap"}
 
 
-def test_there_is_a_kind_for_each_of_the_usual_tools() -> None:
+def test_there_is_a_sample_for_each_tool() -> None:
     assert set(KINDS) == {"jupyterlab", "codeserver", "rstudio"}
     order = [found["kind"] for found in SAMPLES]
     assert order == sorted(order), "pictures come before the kinds that show them"
@@ -32,7 +32,7 @@ def test_a_sample_is_a_valid_kind_without_unknown_fields(kind: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-def test_its_pictures_are_plain_drawings(kind: dict[str, Any]) -> None:
+def test_pictures_of_samples_are_plain_svg(kind: dict[str, Any]) -> None:
     for which in ("icon", "logo"):
         reference = kind["spec"]["spawner"][which]["configMap"]
         config_map = PICTURES[reference["name"]]
@@ -44,7 +44,7 @@ def test_its_pictures_are_plain_drawings(kind: dict[str, Any]) -> None:
         assert tags <= {"svg", "rect", "path", "circle"}, "nothing that runs, loads or links"
 
 
-def test_jupyterlab_offers_what_the_tour_uses() -> None:
+def test_the_jupyterlab_sample_has_the_options_of_the_tour() -> None:
     options = KINDS["jupyterlab"]["spec"]["podTemplate"]["options"]
     images = {value["id"]: value for value in options["imageConfig"]["values"]}
     sizes = {value["id"]: value for value in options["podConfig"]["values"]}
@@ -61,7 +61,7 @@ def test_jupyterlab_offers_what_the_tour_uses() -> None:
     )
 
 
-def test_the_usual_size_fits_a_laptop() -> None:
+def test_the_default_size_fits_a_laptop() -> None:
     for kind in KINDS.values():
         options = kind["spec"]["podTemplate"]["options"]["podConfig"]
         usual = next(

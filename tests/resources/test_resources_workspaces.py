@@ -1,4 +1,4 @@
-"""What may not stand in a Workspace. Types and fields as recorded from a real API server and the original's webhook."""
+"""Errors in Workspaces: types and fields are those of Kubernetes and of Kubeflow's webhook."""
 
 from __future__ import annotations
 
@@ -26,32 +26,60 @@ BREAKS = [
     (f"{VOLUMES}.data.0.mountPath", "data/x", {("Invalid", f"{VOLUMES}.data[0].mountPath")}),
     (f"{VOLUMES}.data.0.mountPath", "/", {("Invalid", f"{VOLUMES}.data[0].mountPath")}),
     (f"{VOLUMES}.data.0.mountPath", "//x", {("Invalid", f"{VOLUMES}.data[0].mountPath")}),
-    (f"{VOLUMES}.data.0.mountPath", "/" + "p" * 4096, {("TooLong", f"{VOLUMES}.data[0].mountPath"), NIL}),
+    (
+        f"{VOLUMES}.data.0.mountPath",
+        "/" + "p" * 4096,
+        {("TooLong", f"{VOLUMES}.data[0].mountPath"), NIL},
+    ),
     (f"{VOLUMES}.data.0.pvcName", ABSENT, {("Required", f"{VOLUMES}.data[0].pvcName"), NIL}),
     (f"{VOLUMES}.data.1", {**PILE, "pvcName": "ledger"}, {("Duplicate", f"{VOLUMES}.data[1]")}),
     (f"{VOLUMES}.data", {"pvcName": "pile"}, {("TypeInvalid", f"{VOLUMES}.data"), NIL}),
-    (f"{VOLUMES}.secrets.0", {"secretName": "login", "mountPath": "relative"}, {("Invalid", f"{VOLUMES}.secrets[0].mountPath")}),
-    (f"{VOLUMES}.secrets.0", {"secretName": "login", "mountPath": "/s", "defaultMode": 512}, {("Invalid", f"{VOLUMES}.secrets[0].defaultMode")}),
+    (
+        f"{VOLUMES}.secrets.0",
+        {"secretName": "login", "mountPath": "relative"},
+        {("Invalid", f"{VOLUMES}.secrets[0].mountPath")},
+    ),
+    (
+        f"{VOLUMES}.secrets.0",
+        {"secretName": "login", "mountPath": "/s", "defaultMode": 512},
+        {("Invalid", f"{VOLUMES}.secrets[0].defaultMode")},
+    ),
     (f"{OPTIONS}.imageConfig", "i" * 257, {("TooLong", f"{OPTIONS}.imageConfig"), NIL}),
     (f"{OPTIONS}.imageConfig", "lost", {("Invalid", f"{OPTIONS}.imageConfig")}),
     (f"{OPTIONS}.podConfig", "lost", {("Invalid", f"{OPTIONS}.podConfig")}),
-    (OPTIONS, {"imageConfig": "lost", "podConfig": "lost"}, {("Invalid", f"{OPTIONS}.imageConfig"), ("Invalid", f"{OPTIONS}.podConfig")}),
-    ("spec.podTemplate.podMetadata.labels", {"a/b/c": "x"}, {("Invalid", "spec.podTemplate.podMetadata.labels")}),
-    ("spec.podTemplate.podMetadata.labels", {"team": 3}, {("TypeInvalid", "spec.podTemplate.podMetadata.labels.team"), NIL}),
-    ("spec.podTemplate.podMetadata.annotations", {"a": "x" * 2**18}, {("TooLong", "spec.podTemplate.podMetadata.annotations")}),
+    (
+        OPTIONS,
+        {"imageConfig": "lost", "podConfig": "lost"},
+        {("Invalid", f"{OPTIONS}.imageConfig"), ("Invalid", f"{OPTIONS}.podConfig")},
+    ),
+    (
+        "spec.podTemplate.podMetadata.labels",
+        {"a/b/c": "x"},
+        {("Invalid", "spec.podTemplate.podMetadata.labels")},
+    ),
+    (
+        "spec.podTemplate.podMetadata.labels",
+        {"team": 3},
+        {("TypeInvalid", "spec.podTemplate.podMetadata.labels.team"), NIL},
+    ),
+    (
+        "spec.podTemplate.podMetadata.annotations",
+        {"a": "x" * 2**18},
+        {("TooLong", "spec.podTemplate.podMetadata.annotations")},
+    ),
     ("metadata.name", "dora.two", {("Invalid", "metadata.name")}),
     ("metadata.name", "d" * 64, {("Invalid", "metadata.name")}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("path", "value", "wanted"), BREAKS)
-def test_a_break_is_named_by_its_type_and_field(
+def test_an_error_has_its_type_and_field(
     path: str, value: Any, wanted: set[tuple[str, str]]
 ) -> None:
     assert pairs(judge(changed(workspace(), path, value))) == wanted
 
 
-def test_a_good_workspace_gets_its_defaults() -> None:
+def test_a_valid_workspace_gets_its_defaults() -> None:
     given = workspace()
     assert not judge(given).causes
     assert given["spec"]["paused"] is False
@@ -60,13 +88,13 @@ def test_a_good_workspace_gets_its_defaults() -> None:
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_defer_updates_stays_as_it_was_said(value: bool) -> None:
+def test_an_explicit_defer_updates_is_kept(value: bool) -> None:
     given = changed(workspace(), "spec.deferUpdates", value)
     assert not judge(given).causes
     assert given["spec"]["deferUpdates"] is value
 
 
-def test_a_wrong_name_is_met_with_a_near_one() -> None:
+def test_an_unknown_name_gets_a_suggestion() -> None:
     assert (
         "did you mean bench?" in judge(changed(workspace(), "spec.kind", "bnech")).causes[0].message
     )
@@ -76,14 +104,14 @@ def test_a_wrong_name_is_met_with_a_near_one() -> None:
     )
 
 
-def test_the_kind_of_a_workspace_stays() -> None:
+def test_the_kind_of_a_workspace_cannot_change() -> None:
     moved = changed(workspace(), "spec.kind", "other")
     other = changed(bench(), "metadata.name", "other")
     assert pairs(judge(moved, workspace(), Lookup([bench(), other]))) == {("Invalid", "spec.kind")}
 
 
-def test_only_what_changed_is_looked_at() -> None:
-    """A workspace whose kind or option is gone can still be paused, but not be given another wrong option."""
+def test_only_changed_parts_are_checked() -> None:
+    """A workspace without its kind or option can be paused, but cannot get another wrong option."""
     paused = changed(workspace(), "spec.paused", True)
     assert not judge(paused, workspace(), Lookup()).causes
     lost = changed(workspace(), f"{OPTIONS}.imageConfig", "lost")
@@ -94,7 +122,7 @@ def test_only_what_changed_is_looked_at() -> None:
     }
 
 
-def test_a_workspace_that_is_going_can_still_lose_its_finalizers() -> None:
+def test_a_deleted_workspace_can_lose_its_finalizers() -> None:
     going = copy.deepcopy(changed(workspace(), f"{OPTIONS}.imageConfig", "lost"))
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert not judge(going, workspace()).causes

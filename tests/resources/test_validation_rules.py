@@ -12,7 +12,7 @@ from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.validation_rules import RULES
 
 
-def test_every_rule_of_our_definitions_has_a_function() -> None:
+def test_every_rule_of_our_crds_has_a_function() -> None:
     def rules(found: Any) -> Iterator[str]:
         if isinstance(found, dict):
             yield from (rule["rule"] for rule in found.get("x-kubernetes-validations", ()))

@@ -33,14 +33,14 @@ def service(**spec: Any) -> Object:
     )
 
 
-def test_what_a_workspace_controls_is_its_own() -> None:
+def test_objects_that_a_workspace_controls_belong_to_it() -> None:
     assert is_workspace_service(WORKSPACE, service())
     assert is_token_secret(WORKSPACE, owned("token", type="Opaque"))
     assert is_named_pod(WORKSPACE, pod())
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
-def test_an_owner_reference_must_be_right_in_every_respect(forge: Any) -> None:
+def test_every_field_of_the_owner_reference_is_compared(forge: Any) -> None:
     assert not is_workspace_service(WORKSPACE, forge(service()))
     assert not is_token_secret(WORKSPACE, forge(owned("token", type="Opaque")))
 
@@ -63,11 +63,11 @@ def test_an_owner_reference_must_be_right_in_every_respect(forge: Any) -> None:
         pytest.param({"clusterIP": "None"}, id="no address of its own"),
     ],
 )
-def test_a_service_that_may_lead_elsewhere_is_not_taken(spec: Object) -> None:
+def test_a_service_that_may_lead_elsewhere_is_not_used(spec: Object) -> None:
     assert not is_workspace_service(WORKSPACE, service(**spec))
 
 
-def test_a_headless_service_is_taken_where_addresses_are_ours() -> None:
+def test_a_headless_service_is_used_on_the_local_cluster() -> None:
     assert is_workspace_service(WORKSPACE, service(clusterIP="None"), headless=True)
 
 
@@ -102,11 +102,11 @@ def test_a_secret_of_another_kind_or_without_label_holds_no_token() -> None:
         ),
     ],
 )
-def test_a_pod_that_no_stateful_set_made_is_not_taken(forge: Any) -> None:
+def test_a_pod_without_a_stateful_set_is_not_used(forge: Any) -> None:
     assert not is_named_pod(WORKSPACE, forge(pod()))
 
 
-def test_a_pod_that_the_status_does_not_name_is_not_taken() -> None:
+def test_a_pod_that_the_status_does_not_name_is_not_used() -> None:
     for status in (
         {},
         {"podTemplatePod": {"name": ""}},

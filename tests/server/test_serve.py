@@ -1,4 +1,4 @@
-"""`jupyter workspaces serve`: a session of requests, other sites and hosts, crashes."""
+"""`jupyter workspaces serve`: a session with curl, other sites and hosts, and killed processes."""
 
 from __future__ import annotations
 
@@ -187,7 +187,10 @@ def test_a_deleted_workspace_is_gone_and_its_volumes_stay(serve: Serve) -> None:
 
 def test_trusted_headers_need_no_token_and_none_is_printed(tmp_path: Path) -> None:
     log, runtime = tmp_path / "log", tmp_path / "serve.json"
-    program = "import sys; from jupyter_workspaces.server.serve import main; main(port=0, trusted_header_auth=True, runtime_file=sys.argv[1])"
+    program = (
+        "import sys; from jupyter_workspaces.server.serve import main; "
+        "main(port=0, trusted_header_auth=True, runtime_file=sys.argv[1])"
+    )
     environment = os.environ | {
         "JUPYTER_WORKSPACES_HOME": str(tmp_path / "home"),
         "JUPYTER_TOKEN": "a-token-for-nothing",

@@ -1,4 +1,4 @@
-"""`serve` ends when it is idle, but not during a download or while a log is followed."""
+"""`serve` shuts down when it is idle, and not during a download or a followed log."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LIMIT = 60.0
 IDLE_MINUTES = 0.03
 STREAM_SECONDS = 6.0
 
-# A server like `serve`, with one more address that streams for a while, as a followed log does. JUPYTER_WORKSPACE keeps it from
-# starting a cluster: it is as if it ran in a workspace.
+# A server like `serve`, with one more address that streams for a while, as a followed log does.
+# JUPYTER_WORKSPACE keeps it from starting a cluster: it is as if it ran in a workspace.
 PROGRAM = f"""
 import asyncio, sys
 from tornado import web

@@ -14,7 +14,7 @@ from filled_store import installed_store
 from flaky_api import FlakyApi, flaky_api
 from waiting import until
 
-from jupyter_workspaces.kube import client
+from jupyter_workspaces.kube import client, transport
 from jupyter_workspaces.kube.catalog import NAMESPACES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
@@ -41,7 +41,7 @@ def faster() -> Times:
 
 
 def shorten_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_BYTE_SECONDS", client.FIRST_BYTE_SECONDS / SCALE)
+    monkeypatch.setattr(transport, "FIRST_BYTE_SECONDS", transport.FIRST_BYTE_SECONDS / SCALE)
     monkeypatch.setattr(client, "WATCH_MARGIN_SECONDS", client.WATCH_MARGIN_SECONDS / SCALE)
 
 

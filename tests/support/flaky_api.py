@@ -1,4 +1,4 @@
-"""A proxy in front of a Kubernetes API that fails on demand and counts requests by type."""
+"""A proxy to a Kubernetes API that fails on demand and counts requests by resource type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that asks for a credential, and a proxy that leads to it."""
+"""A server that requires a credential, and a proxy in front of it."""
 
 from __future__ import annotations
 

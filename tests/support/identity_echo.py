@@ -1,4 +1,4 @@
-"""Certificates for tests, and servers that return what they received about the client."""
+"""Certificates for tests, and servers that return the credentials of their client."""
 
 from __future__ import annotations
 

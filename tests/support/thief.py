@@ -1,4 +1,4 @@
-"""Another user of this machine who listens at a workspace's port and records all bytes."""
+"""Another user of this computer who listens at a workspace's port and records all bytes."""
 
 from __future__ import annotations
 

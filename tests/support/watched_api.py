@@ -1,4 +1,4 @@
-"""Stand-in for a cluster's client: tests say what lists and watches answer, step by step."""
+"""Replacement for the Kubernetes client: tests decide what lists and watches return."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from jupyter_workspaces.kube.catalog import Resource
-from jupyter_workspaces.kube.client import Listing, WatchEvent
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import Forbidden, NotFound
+from jupyter_workspaces.kube.responses import Listing, WatchEvent
 
 Object = dict[str, Any]
 

@@ -38,7 +38,7 @@ class Bounds:
     """Limits of one document.
 
     Attributes:
-        size: bytes of its text, or letters of all its texts.
+        size: bytes of its text, or characters of all its texts.
         depth: levels of nesting.
         values: number of keys, texts, numbers, lists and objects.
     """
@@ -73,7 +73,7 @@ class Bounds:
             if values + len(below) > self.values:
                 raise TooLarge(f"{what} has more than {self.values} values. Send fewer of them.")
             if letters > self.size:
-                raise TooLarge(f"{what} holds more than {self.size} letters of text. Send less.")
+                raise TooLarge(f"{what} holds more than {self.size} characters of text. Send less.")
             if not below:
                 return values, letters
             level = below

@@ -137,7 +137,7 @@ class _Budget:
         except TooLarge as error:
             raise TooLarge(
                 f"The copies of the patch come to more than {self._bounds.values} values "
-                f"or {self._bounds.size} letters."
+                f"or {self._bounds.size} characters."
             ) from error
         self._values += values
         self._letters += letters

@@ -187,7 +187,7 @@ class _Reader:
             raise TooDeep(f"The YAML is nested deeper than {self._bounds.depth} levels.")
         stack.append(_Open(mapping, event.anchor, self._values, self._letters))
         if event.anchor is not None:
-            self._anchors[event.anchor] = None  # an alias within is one to itself
+            self._anchors[event.anchor] = None  # an alias inside would refer to itself
         self._count(1, 0)
 
     def _end(self, ended: _Open) -> Any:
@@ -230,7 +230,8 @@ class _Reader:
         found = self._anchors[event.anchor]
         if found is None:
             raise DocumentError(
-                f"{_place(event)}the alias {event.anchor[:80]!r} stands within what it names"
+                f"{_place(event)}the alias {event.anchor[:80]!r} "
+                "is inside the value that it refers to"
             )
         value, values, letters = found
         self._count(values, letters)
@@ -241,13 +242,13 @@ class _Reader:
         self._letters += letters
         if self._values > self._bounds.values:
             raise TooLarge(
-                f"The YAML has more than {self._bounds.values} values, counting what its aliases "
-                "stand for."
+                f"The YAML has more than {self._bounds.values} values, "
+                "counting what its aliases stand for."
             )
         if self._letters > self._bounds.size:
             raise TooLarge(
-                f"The YAML holds more than {self._bounds.size} letters, counting what its aliases "
-                "stand for."
+                f"The YAML holds more than {self._bounds.size} characters, "
+                "counting what its aliases stand for."
             )
 
     def _scalar(self, event: Any, key: bool) -> Any:
@@ -284,7 +285,7 @@ class _Reader:
         finally:
             self._loader.constructed_objects.clear()
         if isinstance(value, float) and not math.isfinite(value):
-            raise DocumentError(f"{_place(event)}{text[:80]!r} is no number that JSON has")
+            raise DocumentError(f"{_place(event)}{text[:80]!r} is not a number in JSON")
         return value
 
 

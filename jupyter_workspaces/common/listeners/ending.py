@@ -15,7 +15,7 @@ def exit_soon(seconds: float = EXIT_SECONDS) -> None:
     """End the process with status 1 after `seconds`, unless it has ended by itself."""
 
     def end() -> None:
-        log.critical("The process did not end by itself; it is ended")
+        log.critical("The process did not shut down in time; exiting")
         logging.shutdown()
         os._exit(1)
 

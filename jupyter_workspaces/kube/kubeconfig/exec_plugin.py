@@ -71,9 +71,7 @@ class LoginProgram:
             entry.get("name", ""): entry.get("value", "") for entry in program.get("env", [])
         }
         if any(not name or "=" in name or "\0" in name for name in self._environment):
-            raise NoEndpoint(
-                f"{who} has an entry of env without a name, or with a name that is none."
-            )
+            raise NoEndpoint(f"{who} has an entry of env without a name, or with an invalid name.")
         self._lock = asyncio.Lock()
         self._token: str | None = None
         self._expires: datetime | None = None

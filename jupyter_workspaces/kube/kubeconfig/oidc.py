@@ -102,9 +102,8 @@ class ProviderToken:
 
     async def _refreshed(self) -> str:
         """Return a new ID token. Raises `Unauthorized`, `Unreachable`."""
-        self._take(
-            await asyncio.to_thread(self._stored)
-        )  # kubectl, or another process of ours, may have refreshed it
+        # kubectl, or another process of ours, may have refreshed the token.
+        self._take(await asyncio.to_thread(self._stored))
         token = self._config.get("id-token", "")
         if token and self._is_fresh(token):
             return token
@@ -143,7 +142,7 @@ class ProviderToken:
         except NotWritten as error:
             lost = "refresh-token" in changed
             advice = (
-                "Its old refresh-token may be of no use any more: after a restart, and for "
+                "Its old refresh-token may be invalid now: after a restart, and for "
                 "kubectl, sign in again."
                 if lost
                 else ""
@@ -182,7 +181,7 @@ class ProviderToken:
         expires = _expiry(token)
         if expires is None or not fits_header(token):
             raise Unauthorized(
-                f"{self._subject} has an id-token that is none (not a JWT with exp). Sign in again."
+                f"{self._subject} has an invalid id-token (not a JWT with exp). Sign in again."
             )
         return expires > time.time() + EARLY_SECONDS
 

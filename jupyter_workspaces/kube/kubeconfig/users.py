@@ -129,9 +129,7 @@ def _credentials(context: Context, trust: ssl.SSLContext | None) -> Credentials:
     user, name = context.user, context.user_name
     _refuse_contradictions(context)
     certificate = _certificate(context, trust)
-    token = (
-        user.get("token", "").rstrip(" \t") or None
-    )  # as Go's HTTP client trims a header's value
+    token = user.get("token", "").rstrip(" \t") or None  # Go's HTTP client trims header values
     if token is not None and not fits_header(token):
         raise NoEndpoint(
             f"The token of the user {name} has a line break in it. Remove it from the kubeconfig."

@@ -119,7 +119,7 @@ def unchecked_warning(rules: list[str]) -> str:
     shown = first if len(first) <= 120 else first[:120] + "…"
     many = f"{len(rules)} validation rules are" if len(rules) > 1 else "1 validation rule is"
     why = (
-        "they use what the CEL library here does not know"
+        "the CEL library does not support them"
         if is_installed()
         else f"install {EXTRA} to have them checked"
     )

@@ -174,7 +174,7 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
             causes.append(
                 Cause(
                     "FieldValueInvalid",
-                    "Invalid value: null: rules were not checked; mend the other errors first",
+                    "Invalid value: null: rules were not checked; correct the other errors first",
                     "<nil>",
                 )
             )

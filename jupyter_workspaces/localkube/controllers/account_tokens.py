@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import SECRETS, SERVICE_ACCOUNTS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import Conflict, NotFound
 from jupyter_workspaces.kube.reflector import Key, Reflector, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.localkube.apiserver.access.tokens import SECRET_TYPE, Keys
 
 from .informers import Informers, wait_listed
-
-Object = dict[str, Any]
 
 ACCOUNT, ACCOUNT_UID = "kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"
 

@@ -5,18 +5,15 @@ Source: Kubernetes docs, “Using RBAC Authorization”, aggregated ClusterRoles
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.catalog import CLUSTER_ROLES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.selectors import matches
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .informers import Informers, wait_listed
-
-Object = dict[str, Any]
 
 
 class AggregatedRoles:

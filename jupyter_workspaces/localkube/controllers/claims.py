@@ -24,6 +24,7 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
 from jupyter_workspaces.kube.event_recorder import record
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .informers import (
@@ -32,8 +33,6 @@ from .informers import (
     finished,
     wait_listed,
 )
-
-Object = dict[str, Any]
 
 COMPONENT = "volume-controller"
 PROTECTION = "kubernetes.io/pvc-protection"

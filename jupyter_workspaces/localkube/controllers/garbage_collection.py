@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jupyter_workspaces.common.supervision import ended
 from jupyter_workspaces.kube.catalog import (
@@ -20,14 +20,13 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.reflector import Listener
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .discovery import served_resources
 from .informers import Informers
 
 log = logging.getLogger(__name__)
-
-Object = dict[str, Any]
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 WATCH_DELAY_SECONDS = 0.3

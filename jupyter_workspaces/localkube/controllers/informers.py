@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
 from jupyter_workspaces.kube.reflector import Reflector
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 class Informers:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import (
     NAMESPACES,
@@ -25,12 +24,11 @@ from jupyter_workspaces.kube.errors import (
     NotFound,
 )
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .discovery import served_resources
 from .informers import Informers, wait_listed
-
-Object = dict[str, Any]
 
 RETRY_SECONDS = 0.5
 PAGE_SIZE = 500

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 from jupyter_workspaces.common.quantities import QuantityError, parse
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 SHARED = ("cpu", "memory", "ephemeral-storage")
 """Resources that pods may overcommit, because idle processes use none of them.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.catalog import CONFIG_MAPS, NAMESPACES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, Forbidden, NotFound
@@ -11,8 +9,6 @@ from jupyter_workspaces.kube.reflector import Key, Reflector, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .informers import Informers, wait_listed
-
-Object = dict[str, Any]
 
 NAME = "kube-root-ca.crt"
 

@@ -10,6 +10,7 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import Conflict, NotFound
 from jupyter_workspaces.kube.event_recorder import record
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .informers import (
@@ -20,8 +21,6 @@ from .informers import (
     wait_listed,
 )
 from .node_fit import unschedulable_reason
-
-Object = dict[str, Any]
 
 NAME = "default-scheduler"
 RETRY_SECONDS = 60.0

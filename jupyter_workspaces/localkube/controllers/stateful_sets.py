@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import time
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
 from jupyter_workspaces.kube.client import Cluster
@@ -24,6 +23,7 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.kube.event_recorder import record
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 
 from .informers import (
@@ -33,8 +33,6 @@ from .informers import (
     ready,
     wait_listed,
 )
-
-Object = dict[str, Any]
 
 COMPONENT = "statefulset-controller"
 POD_NAME = "statefulset.kubernetes.io/pod-name"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.peers import open_connection
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.apiserver.pods.programs import NotPossible
 
 from .processes import shims
@@ -19,8 +20,6 @@ from .records import ContainerRecord, PodFiles
 
 if TYPE_CHECKING:
     from .processes.execution import Execution
-
-Object = Mapping[str, Any]
 
 DIAL_SECONDS = 5.0
 PIECE_BYTES = 64 * 1024
@@ -34,7 +33,7 @@ class PodAccess:
         self._directory = directory
 
     async def execute(
-        self, pod: Object, container: str, command: Sequence[str], *, tty: bool, stdin: bool
+        self, pod: ObjectView, container: str, command: Sequence[str], *, tty: bool, stdin: bool
     ) -> Execution:
         """Run a command in a container, in its working directory.
 
@@ -70,7 +69,7 @@ class PodAccess:
             raise NotPossible(f"cannot start another process: {error}") from error
 
     async def dial(
-        self, pod: Object, port: int
+        self, pod: ObjectView, port: int
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to a port of a pod, if the program at it belongs to our user.
 
@@ -93,7 +92,7 @@ class PodAccess:
         except asyncio.TimeoutError as error:
             raise NotPossible(f"port {port} did not answer within {DIAL_SECONDS:g} s") from error
 
-    def _program(self, pod: Object, container: str) -> tuple[psutil.Process, ContainerRecord]:
+    def _program(self, pod: ObjectView, container: str) -> tuple[psutil.Process, ContainerRecord]:
         """Return a container's program, the first child of its shim, and the container's record.
 
         Raises:

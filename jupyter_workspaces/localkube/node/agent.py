@@ -13,9 +13,8 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import psutil
@@ -26,6 +25,7 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, ClusterError, NotFound
 from jupyter_workspaces.kube.peer_connector import PeerConnector
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.settings import NodeSettings
 
 from .context import FIRST_PAUSE, NodeContext
@@ -38,8 +38,6 @@ from .start_limit import StartLimit
 from .status import rfc3339
 
 log = logging.getLogger(__name__)
-
-Object = Mapping[str, Any]
 
 NAME = "local"
 MOST_PODS = 110
@@ -154,7 +152,7 @@ class Agent:
                 await tasks.stop()
                 self._pods.clear()
 
-    def _changed(self, change: str, obj: Object, previous: Object | None) -> None:
+    def _changed(self, change: str, obj: ObjectView, previous: ObjectView | None) -> None:
         uid = obj["metadata"]["uid"]
         if previous is not None and previous["metadata"]["uid"] != uid:
             self._deleted(previous["metadata"]["uid"])
@@ -224,7 +222,7 @@ class Agent:
             held = (await self._cluster.get(NODES, NAME)).get("status") or {}
         except NotFound:
             held = {}
-        before: Object = next(
+        before: ObjectView = next(
             (found for found in held.get("conditions") or () if found["type"] == "Ready"), {}
         )
         now = rfc3339(time.time())

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import psutil
 
 from jupyter_workspaces.common.supervision import Backoff, SupervisedTask, ended
 from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.types import ObjectView
 
 from .container_probes import ContainerProbes
 from .context import GRACE_SECONDS, LONGEST_PAUSE, NodeContext, Owner
@@ -45,8 +45,6 @@ from .waiting import ROOM, START, Waiting
 
 log = logging.getLogger(__name__)
 
-Object = Mapping[str, Any]
-
 HEALTHY_SECONDS = 600.0
 """A program that ran this long is started again without a pause."""
 
@@ -62,7 +60,7 @@ class Container:
     Cancelling `run` leaves the program running.
     """
 
-    def __init__(self, node: NodeContext, owner: Owner, spec: Object) -> None:
+    def __init__(self, node: NodeContext, owner: Owner, spec: ObjectView) -> None:
         """Create the container with a spec of the pod `owner`."""
         self._node = node
         self._owner = owner

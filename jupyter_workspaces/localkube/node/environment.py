@@ -17,13 +17,12 @@ from urllib.parse import urlsplit
 from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SECRETS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.settings import NodeSettings
 
 from .references import expand, field_value
 from .volumes import content_of
 from .waiting import CONFIG, Waiting
-
-Object = Mapping[str, Any]
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
@@ -31,7 +30,7 @@ _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 def base(
-    pod: Object,
+    pod: ObjectView,
     home: str,
     root: str,
     private: Path,
@@ -151,7 +150,7 @@ def api_server(url: str) -> dict[str, str]:
 
 
 async def variables(
-    cluster: Cluster, pod: Object, container: Object, address: str
+    cluster: Cluster, pod: ObjectView, container: ObjectView, address: str
 ) -> dict[str, str]:
     """Return the variables in `envFrom` and `env` of a container, with references resolved.
 

@@ -11,18 +11,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from jupyter_workspaces.common.documents import yaml_text
 from jupyter_workspaces.common.documents.bounds import DocumentError
 from jupyter_workspaces.common.patterns import PatternError, wildcards
+from jupyter_workspaces.kube.types import ObjectView
 
 from .known_programs import code_server, jupyterlab, rstudio
 from .references import expand
 from .runtimes import Runtime, behind_gate
 from .waiting import IMAGE, ProgramMissing, Waiting
-
-Object = Mapping[str, Any]
 
 MAPPING = "images.yaml"
 """File in the cluster's directory that maps images to programs; the first match counts.
@@ -38,7 +36,7 @@ ENVIRONMENT = "env:"
 
 
 def resolve(
-    image: str, container: Object, variables: Mapping[str, str], directory: Path
+    image: str, container: ObjectView, variables: Mapping[str, str], directory: Path
 ) -> Runtime:
     """Return the program for a container. May block for 0.1 s.
 
@@ -72,7 +70,7 @@ def resolve(
     )
 
 
-def _by_name(image: str, container: Object, directory: Path) -> Runtime:
+def _by_name(image: str, container: ObjectView, directory: Path) -> Runtime:
     """Return the program for an image by the image's name. Raises `ProgramMissing`."""
     name = image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
     if image.startswith(ENVIRONMENT):
@@ -96,7 +94,7 @@ def _by_name(image: str, container: Object, directory: Path) -> Runtime:
     )
 
 
-def _mapped(image: str, directory: Path) -> Object | None:
+def _mapped(image: str, directory: Path) -> ObjectView | None:
     path = directory / MAPPING
     try:
         text = path.read_text(encoding="utf-8")
@@ -124,7 +122,7 @@ def _mapped(image: str, directory: Path) -> Object | None:
         raise Waiting(IMAGE, f"{path}: an `image` {error}.", 30.0) from error
 
 
-def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
+def _from_mapping(image: str, entry: ObjectView, path: Path) -> Runtime | None:
     """Return the runtime of an entry; None if it runs the container's own command."""
     command, runtime = entry.get("command"), entry.get("runtime")
     if command is not None:
@@ -172,7 +170,7 @@ def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
 
 
 def _overridden(
-    found: Runtime, image: str, container: Object, variables: Mapping[str, str], reason: str
+    found: Runtime, image: str, container: ObjectView, variables: Mapping[str, str], reason: str
 ) -> Runtime:
     """Return a runtime with the container's own command instead of the program for its image.
 
@@ -228,7 +226,7 @@ def _arguments_unused(reason: str) -> str:
     return f"The container's arguments are not used: {reason}."
 
 
-def _line(container: Object, variables: Mapping[str, str]) -> list[str]:
+def _line(container: ObjectView, variables: Mapping[str, str]) -> list[str]:
     return [
         expand(part, variables)
         for part in (*(container.get("command") or ()), *(container.get("args") or ()))
@@ -241,7 +239,7 @@ def _which(name: str, directories: Sequence[str]) -> str | None:
     return shutil.which(name, path=os.pathsep.join(filter(None, directories))) or shutil.which(name)
 
 
-def _own_command(image: str, container: Object, variables: Mapping[str, str]) -> Runtime:
+def _own_command(image: str, container: ObjectView, variables: Mapping[str, str]) -> Runtime:
     """Return the container's own command as a runtime. Raises `Waiting` if it is not installed."""
     command = _line(container, variables)
     if not container.get("command"):

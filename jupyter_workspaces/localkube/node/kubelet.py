@@ -12,7 +12,6 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 from multidict import MultiDict
@@ -22,14 +21,13 @@ from jupyter_workspaces.common.listeners.site import BoundedSite
 from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.pods import exec, logs, port_forward
 from jupyter_workspaces.localkube.apiserver.pods.logs import LogsUnavailable, log_options
 
 from .access import PodAccess
 from .logs import PodLogs
-
-Object = dict[str, Any]
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 5.0

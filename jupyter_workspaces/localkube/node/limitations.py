@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 _POD_FIELDS = {
     "hostAliases": "Configure addresses instead of host names in the program",
@@ -36,12 +36,12 @@ class Limitation:
     type: Literal["Normal", "Warning"] = "Warning"
 
 
-def of_container(pod: Object, container: Object) -> list[Limitation]:
+def of_container(pod: ObjectView, container: ObjectView) -> list[Limitation]:
     """Return the fields of a container's and its pod's spec that have no effect."""
     return [*_security(pod, container), *_fields(pod, container), *_volumes(pod, container)]
 
 
-def _security(pod: Object, container: Object) -> Iterator[Limitation]:
+def _security(pod: ObjectView, container: ObjectView) -> Iterator[Limitation]:
     given = {
         **(pod["spec"].get("securityContext") or {}),
         **(container.get("securityContext") or {}),
@@ -64,7 +64,7 @@ def _security(pod: Object, container: Object) -> Iterator[Limitation]:
     )
 
 
-def _fields(pod: Object, container: Object) -> Iterator[Limitation]:
+def _fields(pod: ObjectView, container: ObjectView) -> Iterator[Limitation]:
     for name, instead in _POD_FIELDS.items():
         if pod["spec"].get(name):
             yield Limitation(
@@ -86,7 +86,7 @@ def _fields(pod: Object, container: Object) -> Iterator[Limitation]:
         )
 
 
-def _volumes(pod: Object, container: Object) -> Iterator[Limitation]:
+def _volumes(pod: ObjectView, container: ObjectView) -> Iterator[Limitation]:
     mounted = {mount["name"] for mount in container.get("volumeMounts") or ()}
     for volume in pod["spec"].get("volumes") or ():
         empty = volume.get("emptyDir")

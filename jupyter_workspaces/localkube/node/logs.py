@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUnavailable
 
 from .records import (
@@ -22,8 +23,6 @@ from .records import (
     PodFiles,
     is_final,
 )
-
-Object = Mapping[str, Any]
 
 FOLLOW_SECONDS = 0.2
 PIECE_BYTES = 64 * 1024
@@ -38,13 +37,13 @@ class PodLogs:
         self._directory = directory
 
     def __call__(
-        self, pod: Object, container: str, options: LogOptions
+        self, pod: ObjectView, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
         """Return the pieces of a container's log. See `ApiServer.logs`."""
         return self._pieces(pod, container, options)
 
     async def _pieces(
-        self, pod: Object, container: str, options: LogOptions
+        self, pod: ObjectView, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
         files = PodFiles(self._directory, pod["metadata"]["uid"])
         record = files.load()
@@ -58,7 +57,7 @@ class PodLogs:
             yield piece
 
 
-def _attempt(pod: Object, container: str, kept: ContainerRecord, previous: bool) -> int:
+def _attempt(pod: ObjectView, container: str, kept: ContainerRecord, previous: bool) -> int:
     """Return the number of the run whose log is requested, chosen as the kubelet does.
 
     The previous run is that of `lastState`: between two runs, it is the one that ended last.
@@ -229,7 +228,7 @@ def _time(line: bytes) -> datetime:
         return datetime.fromtimestamp(0, timezone.utc)
 
 
-def unavailable_reason(pod: Object, container: str, previous: bool) -> str:
+def unavailable_reason(pod: ObjectView, container: str, previous: bool) -> str:
     """Return why there is no log, with the message of Kubernetes."""
     name = pod["metadata"]["name"]
     if previous:

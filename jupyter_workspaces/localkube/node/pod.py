@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from jupyter_workspaces.common.supervision import (
 from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.errors import ClusterError, Conflict, NotFound
 from jupyter_workspaces.kube.event_recorder import record as record_event
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import addresses, status
 from .access import PodAccess
@@ -33,8 +34,6 @@ from .processes.mounts import clear_points
 from .records import PodFiles, PodRecord
 
 log = logging.getLogger(__name__)
-
-Object = Mapping[str, Any]
 
 COMPONENT = "node"
 RETRY_SECONDS = 5.0
@@ -59,7 +58,7 @@ class Pod:
     Cancelling `run` leaves its programs running.
     """
 
-    def __init__(self, node: NodeContext, pod: Object, taken: dict[str, str]) -> None:
+    def __init__(self, node: NodeContext, pod: ObjectView, taken: dict[str, str]) -> None:
         """Create the pod; `run` starts it.
 
         Args:
@@ -86,7 +85,7 @@ class Pod:
         )
         self.update(pod)
 
-    def update(self, pod: Object) -> None:
+    def update(self, pod: ObjectView) -> None:
         """Take over a newer version of the pod's object; older versions are ignored."""
         if int(pod["metadata"]["resourceVersion"]) < int(self.pod["metadata"]["resourceVersion"]):
             return
@@ -153,12 +152,13 @@ class Pod:
         spec = self.pod["spec"]
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
-        await self._assign_address()
+        # First, because a status without containers would report the pod as ready.
         self._init_containers = [
             Container(self._node, self, found) for found in spec.get("initContainers") or ()
         ]
         self._containers = [Container(self._node, self, found) for found in spec["containers"]]
         self.status_changed()
+        await self._assign_address()
         for container in self._init_containers:
             end = await container.run()
             container.state.ready = end.exit_code == 0
@@ -214,7 +214,7 @@ class Pod:
 
     async def _publish(self) -> None:
         """Write the status when it has changed; changes at the same time are written together."""
-        written: Object = {}
+        written: ObjectView = {}
         self._dirty.set()
         while True:
             await self._dirty.wait()
@@ -250,7 +250,7 @@ class Pod:
                 self._node.cluster, dict(self.pod), kind, reason, message, component=COMPONENT
             )
 
-    async def _patch(self, patch: Object, subresource: str | None = None) -> None:
+    async def _patch(self, patch: ObjectView, subresource: str | None = None) -> None:
         answer = await self._node.cluster.patch(
             PODS, self.record.name, patch, self.record.namespace, subresource=subresource
         )
@@ -308,14 +308,14 @@ class Pod:
             await container.launched()
 
     async def _stop(self, processes: list[psutil.Process]) -> None:
-        asked = time.monotonic()
+        started = time.monotonic()
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.terminate()
         waiting = asyncio.gather(*(shims.wait_ended(process) for process in processes))
         try:
             # Checked again and again, because the grace period may be shortened meanwhile.
-            while not waiting.done() and (left := self._grace_left(time.monotonic() - asked)) > 0:
+            while not waiting.done() and (left := self._grace_left(time.monotonic() - started)) > 0:
                 await asyncio.wait({waiting}, timeout=min(left, GRACE_CHECK_SECONDS))
         finally:
             await ended([waiting])

@@ -17,6 +17,7 @@ from typing import Any
 
 from jupyter_workspaces.common.listeners import descriptors
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.settings import NodeSettings
 
 from . import environment, images, known_programs, limitations
@@ -27,8 +28,6 @@ from .records import ENDED, PodFiles, PodRecord
 from .runtimes import Runtime, ServingAddress
 from .volumes import Volumes
 from .waiting import SIDE_CAR, VOLUME, ProgramMissing, Waiting
-
-Object = Mapping[str, Any]
 
 DEFAULT_PORT = 8888
 SOCKET = "program"
@@ -86,8 +85,8 @@ class Prepared:
     """The resolved spec of a container."""
 
     host: Host
-    pod: Object
-    spec: Object
+    pod: ObjectView
+    spec: ObjectView
     variables: Mapping[str, str]
     runtime: Runtime
     volumes: list[Mount]
@@ -336,7 +335,7 @@ class Prepared:
 
 
 async def prepare(
-    cluster: Cluster, host: Host, pod: Object, spec: Object, files: PodFiles, address: str
+    cluster: Cluster, host: Host, pod: ObjectView, spec: ObjectView, files: PodFiles, address: str
 ) -> Prepared:
     """Resolve variables, program and volumes of a container.
 
@@ -366,6 +365,6 @@ async def prepare(
     )
 
 
-def port_of(spec: Object) -> int:
+def port_of(spec: ObjectView) -> int:
     """Return the container port at which a known program serves: the first one."""
     return int(next((found["containerPort"] for found in spec.get("ports") or ()), DEFAULT_PORT))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .processes import short_paths
+from . import short_paths
 
 RECORD = "record.json"
 ENDED = "exit.json"

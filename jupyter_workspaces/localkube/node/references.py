@@ -7,22 +7,20 @@ import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 import psutil
 
 from jupyter_workspaces.common.quantities import parse
+from jupyter_workspaces.kube.types import ObjectView
 
 from .waiting import CONFIG, Waiting
-
-Object = Mapping[str, Any]
 
 _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 def field_value(
-    pod: Object, reference: Object, address: str, container: Object | None = None
+    pod: ObjectView, reference: ObjectView, address: str, container: ObjectView | None = None
 ) -> str:
     """Return the value of a `fieldRef` or `resourceFieldRef`.
 
@@ -76,7 +74,7 @@ def expand(text: str, known: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replaced, text)
 
 
-def _resource(pod: Object, reference: Object, container: Object | None) -> str:
+def _resource(pod: ObjectView, reference: ObjectView, container: ObjectView | None) -> str:
     named = reference.get("containerName")
     found = next((held for held in pod["spec"]["containers"] if held["name"] == named), container)
     if found is None:

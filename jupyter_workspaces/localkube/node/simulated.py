@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jupyter_workspaces.kube.catalog import NODES, PODS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
 from jupyter_workspaces.kube.reflector import Key, Reflector, key_of
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUnavailable
 
@@ -22,8 +23,6 @@ from .records import Ended
 from .status import ContainerState, rfc3339
 
 log = logging.getLogger(__name__)
-
-Object = Mapping[str, Any]
 
 NAME = "simulated"
 CAPACITY = {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "11000"}
@@ -54,7 +53,7 @@ class SimulatedNode:
             stop_listening()
             await self._pods.stop()
 
-    def _changed(self, change: str, pod: Object, previous: Object | None) -> None:
+    def _changed(self, change: str, pod: ObjectView, previous: ObjectView | None) -> None:
         if change == "DELETED":
             self._began.pop(pod["metadata"]["uid"], None)
         else:
@@ -87,7 +86,7 @@ class SimulatedNode:
             return None  # deleted or replaced; its event queues it again
         return None
 
-    async def _report_running(self, pod: Object) -> dict[str, Any]:
+    async def _report_running(self, pod: ObjectView) -> dict[str, Any]:
         metadata, now = pod["metadata"], time.time()
         found = status.build(
             pod,
@@ -145,13 +144,13 @@ class SimulatedLogs:
         self._path = path
 
     def __call__(
-        self, pod: Object, container: str, options: LogOptions
+        self, pod: ObjectView, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
         """Return the pieces of a container's log. See `ApiServer.logs`."""
         return self._pieces(pod, container, options)
 
     async def _pieces(
-        self, pod: Object, container: str, options: LogOptions
+        self, pod: ObjectView, container: str, options: LogOptions
     ) -> AsyncGenerator[bytes, None]:
         if options.previous or (pod.get("status") or {}).get("phase") != "Running":
             raise LogsUnavailable(unavailable_reason(pod, container, options.previous))
@@ -199,7 +198,7 @@ async def mark_unavailable(cluster: Cluster, name: str) -> None:
     )
 
 
-def _running(container: Object, uid: str, now: float) -> ContainerState:
+def _running(container: ObjectView, uid: str, now: float) -> ContainerState:
     prefix = f"simulated://{uid}/{container['name']}/"
     return ContainerState(
         container["name"],
@@ -213,7 +212,7 @@ def _running(container: Object, uid: str, now: float) -> ContainerState:
     )
 
 
-def _completed(container: Object, uid: str, now: float) -> ContainerState:
+def _completed(container: ObjectView, uid: str, now: float) -> ContainerState:
     prefix, ended = (
         f"simulated://{uid}/{container['name']}/",
         Ended(0, "Completed", now, now, attempt=1),

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from .records import Ended
+from jupyter_workspaces.kube.types import ObjectView
 
-Object = Mapping[str, Any]
+from .records import Ended
 
 
 @dataclass
@@ -62,7 +62,7 @@ class ContainerState:
 
 
 def build(
-    pod: Object,
+    pod: ObjectView,
     address: str,
     started_at: float,
     containers: Sequence[ContainerState],
@@ -168,7 +168,7 @@ def _unready(states: Sequence[ContainerState]) -> tuple[str, str]:
 
 
 def _conditions(
-    before: Sequence[Object], wanted: Mapping[str, tuple[bool, str, str]], now: datetime
+    before: Sequence[ObjectView], wanted: Mapping[str, tuple[bool, str, str]], now: datetime
 ) -> list[dict[str, Any]]:
     held = {found["type"]: found for found in before}
     made: list[dict[str, Any]] = [dict(found) for name, found in held.items() if name not in wanted]

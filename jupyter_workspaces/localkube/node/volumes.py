@@ -23,6 +23,7 @@ from jupyter_workspaces.kube.catalog import (
 )
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.types import ObjectView
 
 from .processes.mounts import Mount
 from .records import PodFiles
@@ -33,8 +34,6 @@ from .waiting import (
     VOLUME_PENDING,
     Waiting,
 )
-
-Object = Mapping[str, Any]
 
 TOKEN_SECONDS = 3600
 DEFAULT_MODE = 0o644
@@ -48,7 +47,7 @@ class Volumes:
     Files are written at every start of a container, so that a restart applies changed Secrets.
     """
 
-    def __init__(self, cluster: Cluster, pod: Object, files: PodFiles, directory: Path) -> None:
+    def __init__(self, cluster: Cluster, pod: ObjectView, files: PodFiles, directory: Path) -> None:
         """Create the volumes of a pod in the directory of a cluster."""
         self._cluster = cluster
         self._pod = pod
@@ -57,7 +56,7 @@ class Volumes:
         self._claims = directory / "volumes"
         self._known: dict[str, tuple[Path, bool, bool]] = {}
 
-    async def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
+    async def mounts(self, container: ObjectView, variables: Mapping[str, str]) -> list[Mount]:
         """Return the volume mounts of a container.
 
         Args:
@@ -81,7 +80,7 @@ class Volumes:
             )
         return found
 
-    async def _source(self, volume: Object) -> tuple[Path, bool, bool]:
+    async def _source(self, volume: ObjectView) -> tuple[Path, bool, bool]:
         """Return the directory of a volume, whether it is read-only, and whether it is a copy."""
         name = volume["name"]
         if claim := volume.get("persistentVolumeClaim"):
@@ -160,7 +159,7 @@ class Volumes:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path.is_dir()
 
-    async def _content(self, source: Object, mode: int) -> dict[str, tuple[bytes, int]]:
+    async def _content(self, source: ObjectView, mode: int) -> dict[str, tuple[bytes, int]]:
         if (secret := source.get("secret")) is not None:
             return await self._of_object(
                 SECRETS, secret, secret.get("secretName") or secret.get("name", ""), mode
@@ -185,7 +184,7 @@ class Volumes:
         )
 
     async def _of_object(
-        self, resource: Any, wanted: Object, name: str, mode: int
+        self, resource: Any, wanted: ObjectView, name: str, mode: int
     ) -> dict[str, tuple[bytes, int]]:
         try:
             held = await self._cluster.get(resource, name, self._namespace)
@@ -206,7 +205,7 @@ class Volumes:
                 )
         return found
 
-    async def _token(self, wanted: Object, mode: int) -> dict[str, tuple[bytes, int]]:
+    async def _token(self, wanted: ObjectView, mode: int) -> dict[str, tuple[bytes, int]]:
         account, metadata = (
             self._pod["spec"].get("serviceAccountName") or "default",
             self._pod["metadata"],
@@ -240,7 +239,7 @@ class Volumes:
         )
 
 
-def content_of(held: Object) -> dict[str, bytes]:
+def content_of(held: ObjectView) -> dict[str, bytes]:
     """Return keys and values of a Secret or ConfigMap."""
     if held["kind"] == SECRETS.kind:
         return {

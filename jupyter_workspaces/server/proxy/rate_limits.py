@@ -3,8 +3,8 @@
 Open pages of a paused or deleted workspace keep sending requests, many without a pause. A status
 code stops some clients; for the others the response is delayed.
 
-No library is used: `limits` rejects requests instead of delaying them, and does not bound the number
-of clients in memory; `aiolimiter` has no keys.
+No library is used: `limits` rejects requests instead of delaying them, and does not bound the
+number of clients in memory; `aiolimiter` has no keys.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Decides how a response's body is changed on its way to the browser, and changes it in pieces.
 
 Nearly all bodies pass unchanged. A body is decoded and changed if the browser needs other addresses
-in it (`rewriting`), or if it is the page of a tab that gets the notice's script (`pages.tab_notice`).
+in it (`rewriting`), or if it is the page of a tab that gets the notice's script
+(`pages.tab_notice`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Connections, tokens, timeouts and rate limits that all requests into workspaces share.
 
-`upstreams(settings)` returns the web application's `Upstreams`, `close(settings)` closes it. aiohttp
-is imported with the first request: it took two thirds of the extension's share of the server's
-start.
+`upstreams(settings)` returns the web application's `Upstreams`, `close(settings)` closes it.
+aiohttp is imported with the first request: it took two thirds of the extension's share of the
+server's start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much a JSON text holds, and JSON patches within bounds."""
+"""Size of JSON texts, and JSON patches within limits."""
 
 from __future__ import annotations
 

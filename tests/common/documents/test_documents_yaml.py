@@ -1,4 +1,4 @@
-"""What the one YAML reader takes, as JSON would have it, and what it refuses before it costs anything."""
+"""The YAML reader: values as in JSON, and early refusal of what is too large."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_what_an_alias_stands_for_is_a_copy() -> None:
         (b"a: [", "expected"),
         (b"\xff", "not UTF-8"),
         (b"a: *x", "undefined alias 'x'"),
-        (b"a: &x [*x]", "stands within what it names"),
+        (b"a: &x [*x]", "is inside the value that it refers to"),
         (b"? [a]\n: b", "a key must be a text"),
         (b"{null: a}", "a key must be a text, not null"),
-        (b"a: .nan", "no number that JSON has"),
-        (b"a: -.inf", "no number that JSON has"),
-        (b"a: 1.0e+999", "no number that JSON has"),
+        (b"a: .nan", "not a number in JSON"),
+        (b"a: -.inf", "not a number in JSON"),
+        (b"a: 1.0e+999", "not a number in JSON"),
         (b"a: " + b"9" * 500, "more than 400 digits"),
         (b"!!python/object/apply:os.system [true]", "is not taken"),
         (b"!!set {a}", "is not taken"),

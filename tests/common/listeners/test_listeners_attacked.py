@@ -1,4 +1,4 @@
-"""`serve` and the local cluster's API server, each in a process of its own, attacked by somebody without a token."""
+"""Attacks without a token on `serve` and the local API server, each in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds of one listener, with times and numbers small enough to wait for."""
+"""Limits of one listener, small enough to test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When files run out: accepting goes on quietly, and programs of users keep the limit that they had."""
+"""Without free file descriptors accepting pauses; users' programs keep their own limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one place in the code may log."""
+"""Limits of what one place in the code may log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process whose listening socket is gone under it ends with a failure, and says why: real processes, a real closed socket."""
+"""A process that loses its listening socket exits with an error that says why."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def test_serve_ends_when_its_socket_is_gone(serve: Started, tmp_path: Path) -> N
 
     assert serve.process.wait(LIMIT) == 1
     assert (
-        "This server ends, because nobody can reach it: Its listening socket is lost."
-        in serve.said()
+        "Shutting down: this server cannot accept connections any more: "
+        "Its listening socket is lost." in serve.said()
     )
     assert not (tmp_path / "runtime.json").exists()
 
@@ -106,7 +106,7 @@ def test_the_local_cluster_ends_when_its_socket_is_gone_and_is_known_as_one_that
     cluster: Started, tmp_path: Path
 ) -> None:
     directory = Directory(tmp_path / "cluster")
-    until_sync(lambda: "The local cluster answers at" in cluster.said(), "the cluster's answer")
+    until_sync(lambda: "The local cluster is ready at" in cluster.said(), "the cluster's answer")
     cluster.lose_socket()
 
     assert cluster.process.wait(LIMIT) == FAILED

@@ -1,4 +1,4 @@
-"""Tokens, files, login programs and certificates that change while we run."""
+"""Tokens, files, login programs and certificates that change while the process runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs mean what they mean to kubectl, which is asked about each of them; and no error shows a secret."""
+"""Kubeconfigs have the same meaning as in kubectl, and no error shows a secret."""
 
 from __future__ import annotations
 

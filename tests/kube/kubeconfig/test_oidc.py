@@ -1,4 +1,4 @@
-"""The auth-provider oidc: refreshed over verified TLS, and new tokens written back as kubectl does."""
+"""The OIDC auth-provider: refresh over verified TLS, new tokens written back as in kubectl."""
 
 from __future__ import annotations
 

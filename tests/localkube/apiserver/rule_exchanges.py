@@ -28,7 +28,7 @@ ESTABLISH_SECONDS = 20
 
 @dataclass
 class RuleServer:
-    """A server for CRDs and objects with rules. `base` is empty if the session knows the address."""
+    """A server for CRDs and objects with rules. `base` is empty if the session has the address."""
 
     base: str
     session: aiohttp.ClientSession

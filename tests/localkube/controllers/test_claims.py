@@ -1,3 +1,5 @@
+"""Claims get folders, which are deleted with them."""
+
 from __future__ import annotations
 
 import os

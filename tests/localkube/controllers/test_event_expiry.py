@@ -1,3 +1,5 @@
+"""Events are counted, recorded in the right namespace and deleted after an hour."""
+
 from __future__ import annotations
 
 import asyncio

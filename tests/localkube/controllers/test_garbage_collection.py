@@ -1,3 +1,5 @@
+"""Objects without owners are deleted: background, foreground and orphan deletion."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Namespaces get service accounts, and are emptied when they are deleted."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Pods are assigned to nodes, or told why they do not fit."""
+
 from __future__ import annotations
 
 from pathlib import Path

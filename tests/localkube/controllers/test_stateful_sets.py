@@ -1,3 +1,5 @@
+"""StatefulSets create, update and delete pods and claims."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,7 @@
-"""The node as a process of its own, for tests that kill it: `agent_process.py URL TOKEN DIRECTORY`."""
+"""The node as a process of its own, for tests that kill it.
+
+Usage: `agent_process.py URL TOKEN DIRECTORY`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An API server in the test's own process and the real node beside it: pods are real processes."""
+"""An API server in the test process and the real node beside it: pods are real processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TOKEN = "a-token-for-tests"
 
 
 class NodeCluster:
-    """`cluster` speaks to the API, `directory` holds pods and volumes."""
+    """A node and its cluster. `cluster` is a client, `directory` holds pods and volumes."""
 
     def __init__(self, cluster: Cluster, directory: Path, url: str, server: ApiServer) -> None:
         self.cluster = cluster
@@ -78,7 +78,7 @@ class NodeCluster:
     async def until(
         self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition"
     ) -> Answer:
-        """Its first true answer; a `NotFound` counts as not yet."""
+        """Wait for a true answer of `condition` and return it; `NotFound` counts as false."""
         return await until(condition, what, LIMIT_SECONDS)
 
     async def make(self, resource: Resource, name: str, **fields: Any) -> Object:
@@ -100,7 +100,7 @@ class NodeCluster:
         metadata: Object | None = None,
         **spec: Any,
     ) -> Object:
-        """A pod that runs a shell script."""
+        """Create a pod that runs a shell script."""
         main = {
             "name": "main",
             "image": "local",
@@ -116,7 +116,7 @@ class NodeCluster:
         return await self.make(PODS, name, spec=made, metadata=metadata or {})
 
     async def claim(self, name: str) -> Path:
-        """A bound claim; its folder."""
+        """Create a bound claim and return its folder."""
         folder = self.directory / "volumes" / f"pv-{name}"
         folder.mkdir(parents=True)
         asked = {
@@ -172,7 +172,7 @@ class NodeCluster:
     async def state(
         self, name: str, wanted: str, reason: str | None = None, *, last: bool = False
     ) -> Object:
-        """The main container's state once it is `wanted` (running, waiting, terminated), with that reason."""
+        """Wait for a state of the main container: running, waiting or terminated."""
 
         async def found() -> Object | None:
             pod = await self.pod(name)
@@ -189,7 +189,7 @@ class NodeCluster:
             return (await content.read()).decode()
 
     async def says(self, name: str, text: str) -> str:
-        """The log once it holds `text`."""
+        """Wait until the log of a pod contains `text` and return the log."""
 
         async def found() -> str | None:
             try:
@@ -220,7 +220,7 @@ def condition(pod: Object, name: str) -> str | None:
 
 
 def processes(word: str) -> list[psutil.Process]:
-    """Those that run with this word in their command line."""
+    """Return the processes with a word in their command line."""
     found = []
     for process in psutil.process_iter():
         try:

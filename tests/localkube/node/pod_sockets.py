@@ -1,4 +1,4 @@
-"""A client of pods' WebSockets that knows the channels, and the clients that people use, for the node of these tests."""
+"""Clients of the WebSockets of pods: one that knows the channels, and kubectl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activity probes of the form `podExec`: the kind's script in the workspace's container, and what its answer means."""
+"""Activity probes of the type `podExec`: their script runs in the container."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Pods outlive the node: the next node finds, supervises and stops them."""
+
 from __future__ import annotations
 
 import asyncio

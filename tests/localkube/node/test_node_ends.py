@@ -1,4 +1,4 @@
-"""Pods end: whatever their programs do, whenever they are deleted, and whatever fails in the node meanwhile."""
+"""Pods end with all their processes, whatever programs do and whatever fails in the node."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROBE = {"tcpSocket": {"port": 8888}, "periodSeconds": 1, "failureThreshold": 1}
 
 
 async def end_one(nodes: NodeCluster, number: int) -> None:
-    """Make a pod, delete it at some moment of its life, and wait until the API and the process table have forgotten it."""
+    """Create a pod, delete it at some time, and wait until it and its processes are gone."""
     name, script = f"pod{number}", (WILLING, STUBBORN, BRIEF)[number % 3]
     probes: dict[str, Any] = {"startupProbe": PROBE} if number % 2 else {"livenessProbe": PROBE}
     made = await nodes.program(name, script, container=probes, terminationGracePeriodSeconds=1)
@@ -203,7 +203,7 @@ async def test_a_timeout_that_passed_while_our_loop_stood_still_is_asked_again(
 
     async def attempt(session: Any, check: Any) -> str | None:
         if (answer := next(answers)) is not None:
-            time.sleep(check.timeout + checks.LATE_SECONDS + 0.05)  # noqa: ASYNC251 - the loop stands still
+            time.sleep(check.timeout + checks.LATE_SECONDS + 0.05)  # noqa: ASYNC251 - blocks the loop
         return answer
 
     monkeypatch.setattr(checks, "attempt", attempt)
@@ -273,7 +273,8 @@ async def test_a_container_that_runs_again_keeps_the_state_and_the_log_of_the_ru
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         await nodes.program(
             "twice",
-            f"if [ -e {tmp_path}/been ]; then echo second; exec sleep 60; fi; touch {tmp_path}/been; echo first; exit 4",
+            f"if [ -e {tmp_path}/been ]; then echo second; exec sleep 60; fi; "
+            f"touch {tmp_path}/been; echo first; exit 4",
         )
         await nodes.says("twice", "second")
         pod = await nodes.ready("twice")
@@ -290,7 +291,10 @@ async def test_a_container_that_ended_for_good_keeps_the_state_and_the_log_of_th
     tmp_path: Path,
 ) -> None:
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
-        script = f"if [ -e {tmp_path}/been ]; then echo second; exit 0; fi; touch {tmp_path}/been; echo first; exit 4"
+        script = (
+            f"if [ -e {tmp_path}/been ]; then echo second; exit 0; fi; "
+            f"touch {tmp_path}/been; echo first; exit 4"
+        )
         await nodes.program("twice", script, restartPolicy="OnFailure")
         await nodes.until(lambda: _phase(nodes, "twice", "Succeeded"), "the end")
         found = (await nodes.pod("twice"))["status"]["containerStatuses"][0]

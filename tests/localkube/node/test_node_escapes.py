@@ -1,4 +1,4 @@
-"""A program cannot leave anything behind: not by new sessions, without its environment, nor by outliving who watches it."""
+"""Processes cannot outlive their pod: in new sessions, without environment or supervisor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = node_settings()
 RUNNER = """
 import os, time
 begun = time.monotonic()
-while time.monotonic() - begun < 60:  # another process each time: whoever looks for it by its pid comes too late
+while time.monotonic() - begun < 60:  # each time as another process
     if os.fork():
         os._exit(0)
     os.setsid()

@@ -1,3 +1,5 @@
+"""Commands in containers: streams, terminals, exit codes and their end (`kubectl exec`)."""
+
 from __future__ import annotations
 
 import asyncio
@@ -185,7 +187,10 @@ async def test_a_client_that_does_not_read_holds_its_command_back(tmp_path: Path
 
 
 async def test_a_terminal_has_the_size_that_the_client_has(tmp_path: Path) -> None:
-    script = "test -t 0 && test -t 1 && test -t 2 && echo terminal; stty size; echo err >&2; read x; stty size"
+    script = (
+        "test -t 0 && test -t 1 && test -t 2 && echo terminal; stty size; "
+        "echo err >&2; read x; stty size"
+    )
     query = command("sh", "-c", script, stdin=True, tty=True, stderr=False)
 
     async with with_pod(tmp_path) as nodes, pod_socket(nodes, "p/exec", query) as socket:
@@ -223,7 +228,10 @@ async def test_a_command_ends_with_its_connection_and_so_does_all_that_it_starte
     tmp_path: Path, tty: bool
 ) -> None:
     mark = f"7{os.getpid()}{int(tty)}"
-    script = f"setsid sleep {mark} & sleep {mark} & echo go; trap '' HUP TERM; sleep {mark}; sleep {mark}"
+    script = (
+        f"setsid sleep {mark} & sleep {mark} & echo go; trap '' HUP TERM; "
+        f"sleep {mark}; sleep {mark}"
+    )
 
     async with with_pod(tmp_path) as nodes:
         async with pod_socket(nodes, "p/exec", command("sh", "-c", script, tty=tty)) as socket:
@@ -312,7 +320,10 @@ async def test_a_pod_that_does_not_run_yet_says_so(tmp_path: Path) -> None:
 
 
 async def test_attach_shows_what_the_program_writes_from_now_on(tmp_path: Path) -> None:
-    script = "echo ready; while [ ! -e $HOME/go ]; do sleep 0.05; done; echo out; echo err >&2; while [ ! -e $HOME/end ]; do sleep 0.05; done"
+    script = (
+        "echo ready; while [ ! -e $HOME/go ]; do sleep 0.05; done; echo out; echo err >&2; "
+        "while [ ! -e $HOME/end ]; do sleep 0.05; done"
+    )
     query = [("stdout", "1"), ("stderr", "1")]
 
     async with with_pod(tmp_path, script) as nodes, pod_socket(nodes, "p/attach", query) as socket:

@@ -1,3 +1,5 @@
+"""Connections to ports of pods (`kubectl port-forward`)."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Programs that ask nobody who they are get the gate: their own user reaches them, other users of the computer do not."""
+"""The gate protects programs that do not authenticate their users from other users."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as dialled:
 
 
 def program(directory: Path) -> None:
-    """Let the image `asks-nobody` stand for a program that listens at the socket it is given and asks nobody who they are."""
+    """Map the image `asks-nobody` to a program without authentication at its socket."""
     script = directory / "program.py"
     script.write_text(PROGRAM)
     entry = {"image": "asks-nobody", "command": [sys.executable, str(script), "{socket}"]}

@@ -1,3 +1,5 @@
+"""Images are mapped to programs of this computer."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""The whole way on a real cluster: its scheduler gives a workspace to our node, where a real Lab runs."""
+"""The node joins a real cluster, whose scheduler gives it a workspace with a real JupyterLab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods as kinds of others ask for them: commands, search paths, working directories, hooks, long paths, the API."""
+"""Pods of other projects' kinds: commands, paths, hooks, working directories, the API."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_a_command_that_is_not_here_is_named_on_the_pod(tmp_path: Path) ->
             nodes,
             "p",
             "ImageNotAvailable",
-            "start-notebook.sh of the container's own command is not installed on this computer",
+            "'start-notebook.sh' of the container's own command is not installed on this computer",
         )
 
 
@@ -133,7 +133,10 @@ async def test_the_api_is_where_programs_in_pods_look_for_it(tmp_path: Path) -> 
             "name": "API",
             "value": "https://$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)",
         }
-        script = 'echo "api=$API host=$KUBERNETES_SERVICE_HOST port=$KUBERNETES_SERVICE_PORT_HTTPS"; sleep 600'
+        script = (
+            'echo "api=$API host=$KUBERNETES_SERVICE_HOST port=$KUBERNETES_SERVICE_PORT_HTTPS"; '
+            "sleep 600"
+        )
         await nodes.program("p", script, container={"env": [reference]})
 
         port = nodes.url.rpartition(":")[2]
@@ -259,7 +262,7 @@ async def test_a_lab_without_a_token_opens_to_its_user_alone(tmp_path: Path, pre
             not place & 0o077
         )  # what keeps others from the socket itself; test_node_gate.py has the gate
         if prefix != PUBLIC:
-            assert "Take /team out of the kind's extraEnv" in await told(nodes, "PrefixNotUsed")
+            assert "Remove /team from NB_PREFIX" in await told(nodes, "PrefixNotUsed")
 
 
 async def test_the_base_url_of_the_server_that_started_a_workspace_is_no_leading_part(
@@ -284,9 +287,7 @@ async def test_a_program_that_serves_at_a_prefix_with_a_leading_part_is_told_of_
             "dora", "sleep 600", container={"env": env}, metadata={"labels": LABELS}
         )
 
-        assert f"requests to this workspace begin with {PUBLIC}/" in await told(
-            nodes, "PrefixNotUsed"
-        )
+        assert f"requests to this pod begin with {PUBLIC}/" in await told(nodes, "PrefixNotUsed")
 
 
 # Hooks
@@ -392,12 +393,13 @@ async def test_what_a_process_cannot_have_is_told_in_events(tmp_path: Path) -> N
 
         message = await told(nodes, "SecurityContextNotUsed")
         assert message.startswith(
-            "runAsUser, fsGroup, capabilities, privileged, readOnlyRootFilesystem of the security context"
+            "runAsUser, fsGroup, capabilities, privileged, readOnlyRootFilesystem of the security "
+            "context"
         )
         assert "medium and sizeLimit" in await told(nodes, "VolumeDiffersHere")
         reasons = [event["message"] for event in await nodes.events("NotSupportedHere")]
         assert any("hostAliases" in text for text in reasons)
-        assert any("no terminal" in text for text in reasons)
+        assert any("stdin and tty" in text for text in reasons)
 
 
 async def test_a_command_that_cannot_run_is_an_error_of_the_execution(tmp_path: Path) -> None:

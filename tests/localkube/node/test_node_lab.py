@@ -1,3 +1,5 @@
+"""A JupyterLab of the node serves at its prefix to users with its token."""
+
 from __future__ import annotations
 
 from pathlib import Path

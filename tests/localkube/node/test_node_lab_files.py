@@ -1,4 +1,4 @@
-"""The Lab of a workspace shows the volumes that do not lie in its home, and nothing of that is written into the home."""
+"""JupyterLab's file browser shows volumes outside the home, without writing into the home."""
 
 from __future__ import annotations
 

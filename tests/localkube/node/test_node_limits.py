@@ -1,3 +1,5 @@
+"""Limits of CPU, memory and simultaneous starts."""
+
 from __future__ import annotations
 
 import os

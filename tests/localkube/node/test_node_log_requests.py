@@ -1,3 +1,5 @@
+"""Requests for logs at the API server: options, following and errors."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone

@@ -1,3 +1,5 @@
+"""The life of a pod: address, status, restarts, probes, init containers, volumes and end."""
+
 from __future__ import annotations
 
 import asyncio
@@ -115,7 +117,10 @@ async def test_a_deleted_pod_is_asked_to_end_first(tmp_path: Path) -> None:
 
 async def test_what_does_not_end_in_its_grace_is_killed_with_all_it_started(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        script = f"trap '' TERM; setsid sleep 300 & echo $! > {tmp_path}/child; sh -c 'trap \"\" TERM; sleep 301' & echo up; wait; sleep 302"
+        script = (
+            f"trap '' TERM; setsid sleep 300 & echo $! > {tmp_path}/child; "
+            "sh -c 'trap \"\" TERM; sleep 301' & echo up; wait; sleep 302"
+        )
         await nodes.program("stubborn", script)
         await nodes.says("stubborn", "up")
         child = psutil.Process(int((tmp_path / "child").read_text()))
@@ -365,7 +370,10 @@ async def test_files_of_secrets_and_config_maps_appear(
             {"name": "keys", "mountPath": "/etc/keys-of-test"},
             {"name": "all", "mountPath": "/opt/all-of-test"},
         ]
-        script = 'cd "$JUPYTER_WORKSPACE_ROOT"/; cat etc/keys-of-test/id opt/all-of-test/deep/b opt/all-of-test/name; echo " done"; sleep 60'
+        script = (
+            'cd "$JUPYTER_WORKSPACE_ROOT"/; cat etc/keys-of-test/id opt/all-of-test/deep/b '
+            'opt/all-of-test/name; echo " done"; sleep 60'
+        )
         await nodes.program("reading", script, container={"volumeMounts": mounts}, volumes=volumes)
 
         assert await nodes.says("reading", "done") == "privatey=2reading done\n"

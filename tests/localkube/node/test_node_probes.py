@@ -1,4 +1,4 @@
-"""Probes of every type, as kinds of others have them: commands, gRPC, `localhost` as a pod means it."""
+"""Probes of all types: commands, HTTP, TCP and gRPC; `localhost` means the pod."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The shim: exit codes, logs, signals, orphans and mounts."""
+
 from __future__ import annotations
 
 import json

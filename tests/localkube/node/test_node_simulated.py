@@ -1,3 +1,5 @@
+"""The simulated node reports pods as running without running programs."""
+
 from __future__ import annotations
 
 import asyncio

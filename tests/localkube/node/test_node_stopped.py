@@ -1,4 +1,4 @@
-"""A program that is stopped (SIGSTOP) still takes connections, by the kernel; it is not ready, because it does not answer."""
+"""A program that is stopped (SIGSTOP) is not ready, although the kernel accepts its connections."""
 
 from __future__ import annotations
 

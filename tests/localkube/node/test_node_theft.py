@@ -1,4 +1,4 @@
-"""Another user of this computer takes a pod's address before its program does: nothing is sent there, and the pod recovers."""
+"""Another user's program takes the address of a pod: it receives nothing, and the pod recovers."""
 
 from __future__ import annotations
 

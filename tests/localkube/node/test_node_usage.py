@@ -1,3 +1,5 @@
+"""CPU and memory of pods and of the node (metrics.k8s.io, `kubectl top`)."""
+
 from __future__ import annotations
 
 from contextlib import asynccontextmanager

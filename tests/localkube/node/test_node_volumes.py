@@ -1,3 +1,5 @@
+"""Volumes appear at their mount paths, in mount namespaces or as links."""
+
 from __future__ import annotations
 
 import os
@@ -28,7 +30,7 @@ def namespaces(request: pytest.FixtureRequest) -> bool:
 
 
 def claims(**paths: str) -> tuple[Object, list[Object]]:
-    """Mounts and volumes: volume's name → path, with `,ro` after a read-only one. The claim has the volume's name."""
+    """Return mounts and volumes for claims by name; `,ro` after a path makes it read-only."""
     mounted, volumes = [], []
     for name, described in paths.items():
         path, _, mode = described.partition(",")
@@ -56,7 +58,8 @@ async def test_claims_appear_and_what_is_written_stays(tmp_path: Path, namespace
 
         log = await run(
             nodes,
-            'cat "$JUPYTER_WORKSPACE_ROOT/data-of-test/deep/given"; echo 1 > "$HOME/notes"; echo 2 > "$JUPYTER_WORKSPACE_ROOT/data-of-test/deep/made"; pwd',
+            'cat "$JUPYTER_WORKSPACE_ROOT/data-of-test/deep/given"; echo 1 > "$HOME/notes"; '
+            'echo 2 > "$JUPYTER_WORKSPACE_ROOT/data-of-test/deep/made"; pwd',
             home="/home/jovyan-of-test",
             data="/data-of-test/deep",
         )
@@ -78,7 +81,8 @@ async def test_a_read_only_claim_cannot_be_written_by_the_workspace_itself(tmp_p
 
         log = await run(
             nodes,
-            "cd /data-of-test; cat given; touch made; echo more >> given; rm given; mount -o remount,bind,rw /data-of-test && touch made",
+            "cd /data-of-test; cat given; touch made; echo more >> given; rm given; "
+            "mount -o remount,bind,rw /data-of-test && touch made",
             data="/data-of-test,ro",
         )
 

@@ -1,5 +1,6 @@
-// An operator made with controller-runtime: it writes built-in kinds in protobuf, follows them by a cache, leads by a lease and tells events.
-// Prints one line of JSON about each step, as scenario_steps.py does; $MATRIX_TARGET says where it works.
+// An operator with controller-runtime. It writes built-in kinds in protobuf, reads them from a cache,
+// holds a lease for leader election, and records events. It prints a line of JSON about each step, as
+// scenario_steps.py does; $MATRIX_TARGET names the cluster and namespace.
 package main
 
 import (

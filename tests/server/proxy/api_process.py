@@ -1,4 +1,7 @@
-"""An API server in a process of its own: `python api_process.py FOLDER` prints its port. It ends with its standard input."""
+"""API server in a process of its own.
+
+`python api_process.py FOLDER` prints its port. The process ends with its standard input.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ at_both_bases = pytest.mark.parametrize("jp_base_url", ["/", "/user/x%40y/"])
 
 
 class Cluster:
-    """The one read that the proxy makes itself."""
+    """Client with the only read that the proxy makes itself."""
 
     def __init__(self, view: View) -> None:
         self.endpoint = SimpleNamespace(embedded=True, in_cluster=False, name="local cluster")
@@ -60,7 +60,7 @@ class Cluster:
 
 
 class View:
-    """What is known of one workspace `small` in `team-a` whose pod answers at the small app."""
+    """A cluster with one workspace `small` in `team-a`, whose pod is the small program."""
 
     def __init__(self, port: int) -> None:
         self.cluster = Cluster(self)
@@ -144,7 +144,7 @@ class View:
         return lambda: self.listeners.remove(listener)
 
     def delete(self) -> None:
-        """The workspace, as the watch tells it."""
+        """Return the workspace, as a watch event contains it."""
         gone, self.there = self.there, None
         for listener in list(self.listeners):
             listener("DELETED", gone, gone)
@@ -183,7 +183,7 @@ class View:
 
 @contextmanager
 def small_app(address: str, port: int = 0) -> Iterator[int]:
-    """The small app as a process; its port."""
+    """Run the small program as a process. Yields its port."""
     command = [sys.executable, str(Path(__file__).with_name("upstream.py")), address, str(port)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -196,7 +196,7 @@ def small_app(address: str, port: int = 0) -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[int]:
-    """The small app's port, at an address of its own."""
+    """Run the small program at an address of its own. Yields its port."""
     with small_app(ADDRESS) as port:
         yield port
 
@@ -208,13 +208,13 @@ def view(upstream: int) -> View:
 
 @pytest.fixture
 def jp_base_url() -> str:
-    """The harder of the two; what could differ at `/` is tested there too (`at_both_bases`)."""
+    """A base URL other than `/`. Tests that may differ at `/` use `at_both_bases`."""
     return "/user/x%40y/"
 
 
 @pytest.fixture
 def server(jp_serverapp: Any, http_server: Any, view: View, jp_asyncio_loop: Any) -> Iterator[Any]:
-    """The server with the proxy in it."""
+    """A Jupyter server with the proxy."""
     web_app = jp_serverapp.web_app
     web_app.settings["allow_unauthenticated_access"] = (
         False  # then a route that anybody may use is an error
@@ -226,7 +226,7 @@ def server(jp_serverapp: Any, http_server: Any, view: View, jp_asyncio_loop: Any
 
 
 class Browser:
-    """Requests to the server. `get` and its like go into the workspace; as whom is a matter of headers."""
+    """Client of the server. Its headers authenticate; `get` and others request the workspace."""
 
     def __init__(self, server: Any, session: aiohttp.ClientSession) -> None:
         self.session, self.base = session, server.base_url
@@ -262,7 +262,7 @@ class Browser:
         )
 
     async def cookie(self) -> str:
-        """A `Cookie` header of somebody who has signed in."""
+        """Return the `Cookie` header of a signed-in user."""
         async with self.session.get(self.url(path="api/me"), headers=self.signed) as answer:
             assert answer.status == 200
             return "; ".join(

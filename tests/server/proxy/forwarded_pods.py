@@ -1,4 +1,7 @@
-"""A pod that is reached through the API server alone: of the embedded cluster, or of a real control plane whose pods kwok plays."""
+"""Pods that can only be reached through the API server.
+
+They are pods of the local cluster, or of a real control plane whose nodes kwok simulates.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ KEPT = "example.org/kept-by-a-test"
 
 @dataclass
 class ForwardedPod:
-    """`address` and `port` are where whatever the pod's program listens to must listen."""
+    """A pod whose program must listen at `address` and `port`."""
 
     cluster: Cluster
     pod: Object
@@ -49,7 +52,7 @@ class ForwardedPod:
     port: int
 
     async def account(self, rules: list[Object]) -> Cluster:
-        """The same cluster as somebody who may only do this in the namespace."""
+        """The same cluster for a user who has only these permissions in the namespace."""
         kinds = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "somebody"}}
         subject = {"kind": "ServiceAccount", "name": "somebody", "namespace": NAMESPACE}
         binding = {
@@ -89,7 +92,7 @@ class ForwardedPod:
         )
 
     async def close(self) -> None:
-        """Away with what was made."""
+        """Delete the created objects."""
         roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
         paths = [
             SERVICE_ACCOUNTS.path(NAMESPACE, "somebody"),
@@ -111,7 +114,7 @@ class ForwardedPod:
 
 
 def _anonymous(endpoint: Endpoint) -> ssl.SSLContext | None:
-    """Trusts the same authority and has no client certificate, which would count before a token."""
+    """Trust the same authority without a client certificate, which would precede a token."""
     if endpoint.ssl_context is None:
         return None
     made = ssl.create_default_context()
@@ -122,7 +125,7 @@ def _anonymous(endpoint: Endpoint) -> ssl.SSLContext | None:
 
 @asynccontextmanager
 async def embedded_pod(folder: Path, address: str, port: int) -> AsyncIterator[ForwardedPod]:
-    """The API is asked like any cluster's; behind it the pod's port 8888 is `port` at `address`."""
+    """A pod of the local cluster, whose port 8888 is `port` at `address`."""
 
     async def token() -> str:
         return "a-token-for-tests"
@@ -153,7 +156,7 @@ async def embedded_pod(folder: Path, address: str, port: int) -> AsyncIterator[F
 
 @asynccontextmanager
 async def real_pod(real: RealCluster) -> AsyncIterator[ForwardedPod]:
-    """A pod on a node that kwok plays, which carries its ports to `forwarded`."""
+    """A pod on a node of kwok, which forwards its ports to `forwarded`."""
     plane = real.require_own()
     plane.simulated_nodes()
     async with Cluster(real.endpoint()) as cluster:
@@ -178,7 +181,7 @@ async def real_pod(real: RealCluster) -> AsyncIterator[ForwardedPod]:
 
 
 async def _account_made(cluster: Cluster) -> None:
-    """Pods are refused in a namespace until its service account is there."""
+    """Wait for the service account of a namespace, which pods require."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while True:
         try:

@@ -1,4 +1,7 @@
-"""A person with a browser, for tests of the workspaces' own origin: follows redirects, keeps cookies, says what browsers say of a request."""
+"""A user with a browser, for tests of the workspaces' own origin.
+
+The browser follows redirects, stores cookies and sends Fetch Metadata headers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ MOST_REDIRECTS = 20
 
 @dataclass(frozen=True)
 class Seen:
-    """What stands in the tab in the end. `hops` are all addresses on the way."""
+    """The page at the end of a navigation. `hops` are all URLs on the way."""
 
     url: str
     status: int
@@ -25,23 +28,23 @@ class Seen:
 
     @property
     def link(self) -> str:
-        """The first link of the page."""
+        """Return the first link of the page."""
         found = re.search(r'<a href="([^"]+)"', self.text)
         assert found is not None, self.text
         return found[1].replace("&amp;", "&")
 
 
 class Person:
-    """`dial` says where an origin's server really listens. Cookies are kept by host, not by port, as browsers do."""
+    """Browser whose cookies belong to a host, not a port. `dial` maps origins to real addresses."""
 
     def __init__(self, session: aiohttp.ClientSession, dial: Any) -> None:
         self.session, self.dial = session, dial
         self.jar: dict[tuple[str, str, str], Morsel[str]] = {}
-        """By host, path and name."""
+        """Store cookies by host, path and name."""
         self.keeps: Any = lambda name: True
 
     def cookies(self, url: str) -> str:
-        """The `Cookie` header for an address (RFC 6265 §5.4)."""
+        """Return the `Cookie` header for a URL (RFC 6265 §5.4)."""
         asked = URL(url, encoded=True)
         found = [
             (name, morsel)
@@ -59,7 +62,7 @@ class Person:
                 self.jar[URL(url, encoded=True).host or "", morsel["path"] or "/", name] = morsel
 
     def kept(self, part: str) -> list[tuple[str, str, Morsel[str]]]:
-        """Host, path and cookie of those whose names have `part`."""
+        """Return host, path and cookie of those whose names contain `part`."""
         return [
             (host, path, morsel) for (host, path, name), morsel in self.jar.items() if part in name
         ]
@@ -67,7 +70,7 @@ class Person:
     async def ask(
         self, method: str, url: str, headers: dict[str, str] | None = None, **more: Any
     ) -> tuple[int, Any, str]:
-        """One request, with this browser's cookies; nothing is followed."""
+        """Send a request with the browser's cookies. Follows no redirect."""
         asked = URL(url, encoded=True)
         port = f":{asked.explicit_port}" if asked.explicit_port else ""
         sent = {"Host": f"{asked.raw_host}{port}", **(headers or {})}
@@ -83,7 +86,7 @@ class Person:
     async def fetch(
         self, url: str, *, page: str, method: str = "GET", **more: Any
     ) -> tuple[int, Any, str]:
-        """What a script of `page` asks for, with credentials."""
+        """Send a request of a script of `page`, with credentials."""
         same = URL(page).origin() == URL(url, encoded=True).origin()
         headers = {
             "Sec-Fetch-Site": "same-origin" if same else "cross-site",
@@ -97,7 +100,7 @@ class Person:
     async def step(
         self, url: str, site: str = "none", destination: str = "document"
     ) -> tuple[int, Any, str]:
-        """One request of a navigation."""
+        """Send one request of a navigation."""
         headers = {
             "Accept": "text/html",
             "Sec-Fetch-Site": site,
@@ -107,7 +110,7 @@ class Person:
         return await self.ask("GET", url, headers)
 
     async def navigate(self, url: str, site: str = "none") -> Seen:
-        """Go there, and on wherever one is sent."""
+        """Navigate to a URL, and follow redirects."""
         hops = [url]
         while True:
             status, headers, text = await self.step(hops[-1], site)

@@ -14,19 +14,19 @@ import psutil
 
 
 class Stoppable:
-    """`port` is where it listens."""
+    """A process that listens at `port`."""
 
     def __init__(self, pid: int, port: int) -> None:
         self.pid, self.port = pid, port
 
     def stop(self) -> None:
-        """As `kill -STOP` does: it keeps its connections, the kernel takes more for it, and nothing is answered."""
+        """Stop the process as `kill -STOP`: the system still accepts its connections."""
         os.kill(self.pid, signal.SIGSTOP)
         while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
             pass
 
     def connections(self) -> int:
-        """How many connections to its port are open, also those that it has not accepted yet."""
+        """Return the number of open connections to its port, accepted or not."""
         established = (one for one in psutil.net_connections("tcp") if one.status == "ESTABLISHED")
         return sum(1 for one in established if one.raddr and one.raddr.port == self.port)
 
@@ -36,7 +36,7 @@ class Stoppable:
 
 @contextmanager
 def running(script: str, *arguments: str) -> Iterator[Stoppable]:
-    """`script` of this folder, until the block ends."""
+    """Run a script of this folder until the block ends."""
     command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

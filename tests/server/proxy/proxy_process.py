@@ -1,6 +1,7 @@
 """A server with the proxy in a process of its own, so that its memory can be read.
 
-`python -m tests.connect.proxy_process PORT_OF_THE_APP MESSAGE_BYTES` prints its port. It serves `View` and asks nobody who they are.
+`python -m tests.connect.proxy_process PORT_OF_THE_APP MESSAGE_BYTES` prints its port. It serves
+`View` and asks nobody who they are.
 """
 
 from __future__ import annotations

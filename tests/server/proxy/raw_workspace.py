@@ -1,4 +1,4 @@
-"""A program in a workspace that answers bytes, valid HTTP or not, and a way to send such bytes to the server."""
+"""A program that responds with any bytes, valid HTTP or not, and a client that sends any bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT = 10
 
 @dataclass
 class RawWorkspace:
-    """What the program has seen."""
+    """What the program received."""
 
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -37,7 +37,7 @@ class RawWorkspace:
 async def raw_workspace(
     view: Any, answer: bytes | Callable[[bytes], bytes], *, closes: bool = False
 ) -> AsyncIterator[RawWorkspace]:
-    """The workspace of the view answers every request with these bytes, and closes its connection only where that is said."""
+    """Make the view's workspace respond to every request with these bytes."""
     seen = RawWorkspace()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ async def raw_workspace(
 
 
 async def exchange(port: int, sent: bytes, *, responses: int = 0) -> bytes:
-    """Send bytes to a server and return what it answers until it closes the connection, or until so many responses are whole."""
+    """Send bytes, and return the response up to the end of the connection or of `responses`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = b""
     try:
@@ -83,7 +83,7 @@ async def exchange(port: int, sent: bytes, *, responses: int = 0) -> bytes:
 
 
 async def _response(reader: asyncio.StreamReader) -> bytes:
-    """One response, to its end; what there is of it where the connection is closed before."""
+    """Return one response, or its beginning if the connection is closed early."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"\r\ncontent-length: *([0-9]+)\r\n", head.lower())
@@ -97,6 +97,6 @@ async def _response(reader: asyncio.StreamReader) -> bytes:
 
 
 def statuses(received: bytes) -> list[int]:
-    """The final statuses in what a server answered."""
+    """Return the final status codes of the responses in the bytes of a connection."""
     found = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", received)]
     return [status for status in found if status >= 200]

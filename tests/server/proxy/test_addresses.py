@@ -1,4 +1,4 @@
-"""The workspace's own path is changed wherever a URL can act, in whatever way it is escaped, and nowhere else."""
+"""A workspace's path is rewritten wherever browsers use a URL, in any escape, and nowhere else."""
 
 from __future__ import annotations
 
@@ -42,10 +42,13 @@ def script(text: str, path: PublicPath = HERE) -> str:
         '<meta http-equiv="refresh" content="5;URL=\'@a\'">',
         '<img srcset="@a 1x, @b 2x"><link imagesrcset="@a 1x,@b 2x">',
         '<body data-base-url="@">',
-        '<script id="_dash-config" type="application/json">{"requests_pathname_prefix": "@"}</script>',
+        '<script id="_dash-config" type="application/json">'
+        '{"requests_pathname_prefix": "@"}</script>',
         "<script>const a = '@', b = `@x`, c = {u: \"@\"}</script>",
-        '<div style="background:url(@a)"><div style="background: url(&quot;@a&quot;)"><style>a { background: url( @ ) } @import "@b"</style>',
-        '<div hx-get="@"><a ping="@a @b"><object data="@"></object><svg><image xlink:href="@"></svg>',
+        '<div style="background:url(@a)"><div style="background: url(&quot;@a&quot;)">'
+        '<style>a { background: url( @ ) } @import "@b"</style>',
+        '<div hx-get="@"><a ping="@a @b"><object data="@"></object>'
+        '<svg><image xlink:href="@"></svg>',
         '<my-element options="{&quot;url&quot;: &quot;@&quot;}">',
         '<iframe srcdoc="&lt;img src=&quot;@a&quot;>"></iframe>',
         '<script>window.state = "{\\"url\\": \\"@\\"}"</script>',
@@ -111,7 +114,8 @@ def test_the_pods_host_becomes_the_browsers(written: str, expected: str) -> None
         '<input name="text" value="@"><option value=@>',
         '<a href="login?next=@"><a href="login?a=b&amp;next=@">',
         '<script>"see @ there"; "x@"; "login?next=@"; "a&next=@"; "..@"; "/static@"</script>',
-        f'<script>"{OUTER}"; "/workspace/connect/team-a/small.one2/web/"; "/workspace/connect/team-a/smallxone/web/"</script>',
+        f'<script>"{OUTER}"; "/workspace/connect/team-a/small.one2/web/";'
+        ' "/workspace/connect/team-a/smallxone/web/"</script>',
     ],
 )
 def test_what_is_no_url_for_the_browser_stays(page: str) -> None:

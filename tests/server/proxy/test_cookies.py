@@ -173,7 +173,10 @@ def test_names_and_values_of_a_cookie_header():
 
 
 async def test_a_browser_gets_only_what_was_rebuilt(browser, view):
-    lines = "Set-Cookie: a=1; Path =/; Domain=127.0.0.1\r\nSet-Cookie: =_xsrf=evil\r\nSet-Cookie: _xsrf =evil;path\t=/\r\n"
+    lines = (
+        "Set-Cookie: a=1; Path =/; Domain=127.0.0.1\r\nSet-Cookie: =_xsrf=evil\r\n"
+        "Set-Cookie: _xsrf =evil;path\t=/\r\n"
+    )
     answer = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok".encode()
     async with raw_workspace(view, answer), browser.request("GET", "x") as response:
         found = [

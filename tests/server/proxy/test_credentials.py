@@ -1,4 +1,4 @@
-"""No credential of the server reaches a workspace, none of a workspace replaces one of the server, and only our own pages may write."""
+"""Credentials of the server and of workspaces are separate, and only our own pages may write."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ async def test_a_page_opened_with_the_token_goes_on_without_it(browser):
 
 async def test_jupyters_and_jupyterhubs_cookies_stay_out(browser):
     ours = await browser.cookie()
-    foreign = "username-localhost-9999=a; jupyterhub-session-id=b; jupyterhub-user-anna=c; jupyter-hub-token=d; _xsrf=e; app=f"
+    foreign = (
+        "username-localhost-9999=a; jupyterhub-session-id=b; jupyterhub-user-anna=c; "
+        "jupyter-hub-token=d; _xsrf=e; app=f"
+    )
     async with browser.request("GET", "x", headers={"Cookie": f"{ours}; {foreign}"}) as answer:
         assert cookies_in(await arrived(answer)) == {"app": "f"}
 
@@ -94,7 +97,10 @@ async def test_the_workspaces_cookies_live_on_its_path_under_names_of_their_own(
 
 
 async def test_the_workspaces_cookies_come_back_to_it_under_their_names(browser):
-    kept = "session=one; workspace-_xsrf=inner; workspace-username-127-0-0-1-8888=somebody; workspace-__Host-safe=three; workspace-own=x"
+    kept = (
+        "session=one; workspace-_xsrf=inner; workspace-username-127-0-0-1-8888=somebody; "
+        "workspace-__Host-safe=three; workspace-own=x"
+    )
     async with browser.request(
         "GET", "x", headers={"Cookie": f"{await browser.cookie()}; _xsrf=outer; {kept}"}
     ) as answer:
@@ -252,7 +258,7 @@ async def test_a_server_that_asks_nobody_still_refuses_other_sites(browser, jp_s
 
 
 async def test_somebody_who_is_not_signed_in_goes_where_jupyterhub_says(browser, monkeypatch):
-    """JupyterHub replaces `get_login_url`: its address has all in it, and the server itself has no page to sign in."""
+    """JupyterHub replaces `get_login_url` by a complete URL, and the server has no login page."""
     from jupyter_server.base.handlers import JupyterHandler
 
     hub = "https://hub.example/hub/api/oauth2/authorize?client_id=1&state=2"

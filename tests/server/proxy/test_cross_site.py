@@ -1,4 +1,4 @@
-"""Pages of other sites get nothing from a workspace: no script, picture, frame or fetch, however the person is signed in."""
+"""Pages of other sites get nothing from a workspace, however the user is signed in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVIL = "https://evil.example"
 
 
 def sent(site, mode, dest, **more):
-    """What Chromium says of a request."""
+    """Headers that Chromium adds to a request."""
     return {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest, **more}
 
 
@@ -39,7 +39,7 @@ OURS = {
 
 @pytest.fixture(params=["nobody is asked", "cookie", "headers of a proxy"])
 def signed_in(request, browser, server, view, jp_asyncio_loop):
-    """The headers that a browser adds by itself, or the proxy in front of us."""
+    """Return the headers that a browser or a reverse proxy adds."""
     if request.param == "cookie":
         return {"Cookie": jp_asyncio_loop.run_until_complete(browser.cookie())}
     if request.param == "nobody is asked":

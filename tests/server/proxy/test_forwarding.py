@@ -1,4 +1,4 @@
-"""Workspaces of a cluster from outside: everything goes through the API server, of the embedded cluster and of a real one."""
+"""Workspaces that are reached by port-forwards through the API server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pod(cluster_kind, request, tmp_path, upstream, jp_asyncio_loop):
 
 @pytest.fixture
 def app(cluster_kind, pod):
-    """The small app where the pod's port leads."""
+    """The small program at the end of the pod's port."""
     if cluster_kind == "embedded":
         yield
         return
@@ -49,7 +49,7 @@ def app(cluster_kind, pod):
 
 @pytest.fixture
 def view(view, pod):
-    """The workspace's pod is the cluster's."""
+    """A view whose workspace's pod is the cluster's."""
     view.cluster = pod.cluster
     view.pod = pod.pod
     return view

@@ -1,4 +1,4 @@
-"""What is no valid HTTP, or could be read in two ways, is not passed on: 400 for a request, 502 for a response, and no traceback."""
+"""Invalid or ambiguous HTTP is not forwarded: 400 for a request, 502 for a response."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def request(
 
 
 def no_faults(caplog) -> None:
-    """Nothing was logged as a fault of ours: whoever sends nonsense must not fill the log."""
+    """No error was logged: invalid requests must not fill the log."""
     assert [
         record.exc_info
         for record in caplog.records
@@ -52,7 +52,7 @@ def no_faults(caplog) -> None:
 async def test_a_workspace_that_switches_protocols_gets_no_connection(
     browser, view, upgrade, caplog
 ):
-    """Everything after the 101 in the same connection would be read as requests, by the proxy in front or by us."""
+    """A 101 could make a proxy in front forward the rest of the connection as a tunnel."""
     async with raw_workspace(view, SWITCH) as workspace:
         received = await exchange(browser.url().port, request(browser, upgrade), responses=1)
         await workspace.all_ended()
@@ -224,7 +224,10 @@ async def test_headers_that_connection_names_go_no_further_in_either_direction(b
         "Content-Length: 2",
     )
     async with raw_workspace(view, answer) as workspace:
-        lines = "Connection: X-Secret, TE\r\nX-Secret: 1\r\nX-Own: 1\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\n"
+        lines = (
+            "Connection: X-Secret, TE\r\nX-Secret: 1\r\nX-Own: 1\r\nTE: trailers\r\n"
+            "Keep-Alive: timeout=5\r\nProxy-Connection: x\r\n"
+        )
         received = await exchange(browser.url().port, request(browser, lines), responses=1)
 
     names = {line.partition(b":")[0].lower() for line in workspace.requests[0].split(b"\r\n")}
@@ -350,7 +353,8 @@ async def test_a_target_in_another_form_reaches_no_workspace(browser, view, targ
         ),
         (f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}", "1.0"),
         (
-            "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+            "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            "HTTP2-Settings: AAMAAABkAAQAAP__\r\n",
             "1.1",
         ),
     ],
@@ -391,7 +395,7 @@ async def test_a_faulty_websocket_handshake_is_refused_before_the_workspace_is_a
 
 
 def handshake(*headers: str, without: str = "", status: str = "101 Switching Protocols"):
-    """What a workspace answers to a WebSocket handshake: a right one, with more headers or without one."""
+    """Return a response to a WebSocket handshake, with more headers or without one of them."""
 
     def answer(received: bytes) -> bytes:
         key = next(

@@ -1,4 +1,4 @@
-"""What proxies in front put into requests does not reach a workspace, by HTTP or by WebSocket; what a program needs does."""
+"""Headers and cookies of reverse proxies in front do not reach a workspace; its own do."""
 
 from __future__ import annotations
 
@@ -26,35 +26,42 @@ JWT = ".".join(
 BASIC = base64.b64encode(f"anna:{CANARY}".encode()).decode()
 
 OF_FRONT_PROXIES = """
-X-Forwarded-User X-Forwarded-Email X-Forwarded-Groups X-Forwarded-Preferred-Username X-Forwarded-Access-Token X-Forwarded-Id-Token
-X-Forwarded-Client-Cert X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Access-Token X-Auth-Request-Redirect X-Id-Token
-X-Access-Token kubeflow-userid kubeflow-groups Kubeflow-UserId Remote-User Remote-Groups Remote-Email Remote-Name X-Remote-User
-X-Webauth-User X-WEBAUTH-EMAIL X-Authentik-Username X-Authentik-Jwt X-Authelia-Session Cf-Access-Jwt-Assertion
-Cf-Access-Authenticated-User-Email X-Amzn-Oidc-Data X-Amzn-Oidc-Identity X-Amzn-Oidc-Accesstoken X-Goog-Iap-Jwt-Assertion
-X-Goog-Authenticated-User-Email X-Goog-Authenticated-User-Id X-Ms-Token-Aad-Access-Token X-Ms-Client-Principal X-Ms-Client-Principal-Name
-X-Vouch-User X-Vouch-IdP-Claims-Email X-Pomerium-Jwt-Assertion X-Pomerium-Claim-Email Tailscale-User-Login Tailscale-User-Name
-Oidc-Claim-Sub OIDC-access-token X-Userinfo X-Consumer-Username X-Credential-Identifier X-Shib-Mail Shib-Session-Id Eppn
-Impersonate-User Impersonate-Group X-Envoy-Peer-Metadata X-SSL-Client-S-DN Client-Cert X-Client-Cert X-ARR-ClientCert Teleport-Jwt-Assertion
-X-Okta-User X-Original-URI X-Rewrite-URL True-Client-Ip X-Client-Ip Proxy-Authorization X-JupyterHub-User
+X-Forwarded-User X-Forwarded-Email X-Forwarded-Groups X-Forwarded-Preferred-Username
+X-Forwarded-Access-Token X-Forwarded-Id-Token X-Forwarded-Client-Cert X-Auth-Request-User
+X-Auth-Request-Email X-Auth-Request-Access-Token X-Auth-Request-Redirect X-Id-Token X-Access-Token
+kubeflow-userid kubeflow-groups Kubeflow-UserId Remote-User Remote-Groups Remote-Email Remote-Name
+X-Remote-User X-Webauth-User X-WEBAUTH-EMAIL X-Authentik-Username X-Authentik-Jwt X-Authelia-Session
+Cf-Access-Jwt-Assertion Cf-Access-Authenticated-User-Email X-Amzn-Oidc-Data X-Amzn-Oidc-Identity
+X-Amzn-Oidc-Accesstoken X-Goog-Iap-Jwt-Assertion X-Goog-Authenticated-User-Email
+X-Goog-Authenticated-User-Id X-Ms-Token-Aad-Access-Token X-Ms-Client-Principal
+X-Ms-Client-Principal-Name X-Vouch-User X-Vouch-IdP-Claims-Email X-Pomerium-Jwt-Assertion
+X-Pomerium-Claim-Email Tailscale-User-Login Tailscale-User-Name Oidc-Claim-Sub OIDC-access-token
+X-Userinfo X-Consumer-Username X-Credential-Identifier X-Shib-Mail Shib-Session-Id Eppn
+Impersonate-User Impersonate-Group X-Envoy-Peer-Metadata X-SSL-Client-S-DN Client-Cert X-Client-Cert
+X-ARR-ClientCert Teleport-Jwt-Assertion X-Okta-User X-Original-URI X-Rewrite-URL True-Client-Ip
+X-Client-Ip Proxy-Authorization X-JupyterHub-User
 """.split()  # noqa: SIM905
 
 OF_PROGRAMS = """
-Accept Accept-Language Cache-Control If-None-Match Range User-Agent X-Requested-With X-CSRFToken X-CSRF-Token X-XSRF-TOKEN X-Api-Key
-X-My-App HX-Request HX-Target Mcp-Session-Id Jupyter-Client-Id X-RStudio-Request Tus-Resumable Upload-Length DNT Priority
-X-Amz-Date X-Amz-Security-Token X-Request-Id Traceparent Baggage X-Shiny-Session Last-Event-ID Sec-Fetch-User Sec-Fetch-Site Service-Worker
-X-User-Agent X-Grpc-Web Depth Overwrite Lock-Token
+Accept Accept-Language Cache-Control If-None-Match Range User-Agent X-Requested-With X-CSRFToken
+X-CSRF-Token X-XSRF-TOKEN X-Api-Key X-My-App HX-Request HX-Target Mcp-Session-Id Jupyter-Client-Id
+X-RStudio-Request Tus-Resumable Upload-Length DNT Priority X-Amz-Date X-Amz-Security-Token
+X-Request-Id Traceparent Baggage X-Shiny-Session Last-Event-ID Sec-Fetch-User Sec-Fetch-Site
+Service-Worker X-User-Agent X-Grpc-Web Depth Overwrite Lock-Token
 """.split()  # noqa: SIM905
 
 COOKIES_OF_FRONT_PROXIES = """
-_oauth2_proxy _oauth2_proxy_0 _oauth2_proxy_csrf authservice_session oidc_state_csrf AWSELBAuthSessionCookie-0 CF_Authorization CF_AppSession
-GCP_IAP_UID AppServiceAuthSession authelia_session authentik_session VouchCookie _pomerium _forward_auth mod_auth_openidc_session
-_shibsession_64 KEYCLOAK_IDENTITY jupyterhub-session-id jupyterhub-user-anna jupyter-hub-token username-127-0-0-1-8888 _xsrf
+_oauth2_proxy _oauth2_proxy_0 _oauth2_proxy_csrf authservice_session oidc_state_csrf
+AWSELBAuthSessionCookie-0 CF_Authorization CF_AppSession GCP_IAP_UID AppServiceAuthSession
+authelia_session authentik_session VouchCookie _pomerium _forward_auth mod_auth_openidc_session
+_shibsession_64 KEYCLOAK_IDENTITY jupyterhub-session-id jupyterhub-user-anna jupyter-hub-token
+username-127-0-0-1-8888 _xsrf
 """.split()  # noqa: SIM905
 
 
 @pytest.fixture
 def trusted(server, view):
-    """The server behind a proxy whose headers it believes; what the proxy adds to a request."""
+    """A server that trusts the headers of a proxy. Yields the headers that the proxy adds."""
 
     async def allowed(*_):
         return True
@@ -72,7 +79,7 @@ def trusted(server, view):
 
 @pytest.fixture(params=["HTTP", "WebSocket"])
 def seen(request, browser):
-    """What the program gets of a request with such headers: names in lower case and values."""
+    """Return the headers that the program gets: names in lower case, and values."""
 
     async def ask(headers):
         if request.param == "WebSocket":
@@ -215,7 +222,7 @@ async def test_no_cookie_of_a_proxy_in_front_reaches_a_workspace(browser, seen):
 
 
 class Jar:
-    """The cookies that a browser has for the workspace's pages."""
+    """The cookies that a browser stores for the workspace's pages."""
 
     def __init__(self, lines=()):
         self.found = {}
@@ -231,7 +238,7 @@ class Jar:
 
 
 async def jar_of_the_workspace(browser, trusted):
-    """Filled by the small app's response (`upstream.cookies`), as a browser would."""
+    """Return the cookies of the small program's response, as a browser stores them."""
     async with browser.request("GET", "cookies", headers=trusted) as answer:
         assert answer.status == 200
         return Jar(answer.headers.getall("Set-Cookie"))
@@ -262,7 +269,7 @@ async def test_behind_a_trusted_proxy_a_workspace_gets_the_cookies_that_it_set_a
 async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_its_value(
     browser, trusted, seen
 ):
-    """It sets a cookie of that name and deletes it, or leaves it and hopes for the other one's value."""
+    """It sets a cookie of that name, and deletes it or keeps it to get the other one's value."""
     guard = CredentialFilter("username-x", front=FrontProxy(frozenset(("kubeflow-userid",))))
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 

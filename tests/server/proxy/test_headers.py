@@ -1,4 +1,4 @@
-"""Headers that hold an address, a path or a host are mapped both ways, and bytes pass as they are."""
+"""Headers with a URL, a path or a host are mapped in both directions, and bytes do not change."""
 
 from __future__ import annotations
 
@@ -100,8 +100,10 @@ def test_an_address_leads_the_browser_where_the_program_means(
         ),
         (
             "content-security-policy",
-            f"default-src 'self' http://127.0.0.9:1234; script-src hub.example{INNER}static/ 'nonce-x'; report-uri {INNER}csp /r",
-            f"default-src 'self' http://hub.example; script-src hub.example{OUTER}static/ 'nonce-x'; report-uri {OUTER}csp /user/x%40y/r",
+            f"default-src 'self' http://127.0.0.9:1234;"
+            f" script-src hub.example{INNER}static/ 'nonce-x'; report-uri {INNER}csp /r",
+            f"default-src 'self' http://hub.example;"
+            f" script-src hub.example{OUTER}static/ 'nonce-x'; report-uri {OUTER}csp /user/x%40y/r",
         ),
         ("content-security-policy-report-only", f"report-uri {INNER}csp", f"report-uri {OUTER}csp"),
         ("x-anything-else", f"{INNER}a", f"{INNER}a"),

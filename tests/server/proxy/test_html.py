@@ -1,4 +1,4 @@
-"""HTML is rewritten in one pass: in linear time, a little at a time, with the same result wherever the stream is cut."""
+"""HTML is rewritten incrementally, in linear time, with a result that does not depend on chunks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 INNER = "/workspace/connect/team-a/small/web/"
 HERE = PublicPath("/user/x%40y/", INNER, False, "127.0.0.9:1", "hub.example")
 CONFIG = b'<script id="jupyter-config-data" type="application/json">'
-ROW = b'<tr class="odd"><td><a href="/item/17?x=1&amp;y=2" title="An item">17</a></td><td>some text</td><td><img src="/p.png"></td></tr>\n'
+ROW = (
+    b'<tr class="odd"><td><a href="/item/17?x=1&amp;y=2" title="An item">17</a></td>'
+    b'<td>some text</td><td><img src="/p.png"></td></tr>\n'
+)
 
 STALL_SECONDS = 0.25
 """Processor time between two turns of the event loop, on a slow machine."""
@@ -174,12 +177,13 @@ def test_what_names_no_url_passes_byte_by_byte_as_it_was() -> None:
         b"<script><!-- <script> --> </script> <a href=@/x>",
         b"<script><!--> <script> </script> <a href=@/x>",
         b"<script/><a href=/x></script a='>' ><a href=@/x>",
-        b"<xmp><a href=/x></xmp><style><a href=/x></style/><iframe src=@/x><a href=/x></iframe><a href=@/x>",
+        b"<xmp><a href=/x></xmp><style><a href=/x></style/>"
+        b"<iframe src=@/x><a href=/x></iframe><a href=@/x>",
         b"<scripts><a href=@/x>",
     ],
 )
 def test_tags_end_where_the_html_standard_says(page: bytes) -> None:
-    """`@` marks the URLs in attributes that a browser finds."""
+    """`@` marks the URLs that a browser finds in attributes."""
     assert rewritten(page.replace(b"@", b"")) == page.replace(b"@", b"/user/x%40y")
 
 
@@ -297,7 +301,7 @@ def test_many_small_compressed_bodies_in_one_are_a_piece_each() -> None:
 
 
 class Stalls:
-    """The most processor time that the event loop spent between two turns."""
+    """Return the longest processor time of one turn of the event loop."""
 
     longest = 0.0
 

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a workspace: its page, a kernel, a cell, a saved file, all through the proxy, with a browser's cookies."""
+"""A real JupyterLab behind the proxy: its page, a kernel, a cell and a saved file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", params=["token", "open"])
 def lab(request, tmp_path_factory):
-    """A Lab at the workspace's path as the node starts it: with a token that the proxy sends, or without (as Kubeflow's images run),
-    where the Lab itself asks for its XSRF cookie. Gives which one, and the port.
+    """A Lab at the workspace's path: with a token, which the proxy sends, or without one.
+
+    Without a token, as in Kubeflow's images, the Lab requires its XSRF cookie. Yields which of the
+    two it is, and the port.
     """
     directory = tmp_path_factory.mktemp("lab")
     environment = {
@@ -61,7 +63,7 @@ def lab(request, tmp_path_factory):
 
 
 def port_in(log, process, seconds=60):
-    """The port that the Lab says it listens on."""
+    """Return the port that the Lab writes to its log."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         if found := re.search(rf"http://{re.escape(ADDRESS)}:(\d+)/", log.read_text()):
@@ -79,7 +81,7 @@ def view(lab):
 
 
 class Tab:
-    """What a browser's tab does about cookies: keeps them by path, shows the page's scripts those that are theirs to read."""
+    """Cookies of a tab: stored by path, and readable by scripts without `HttpOnly`."""
 
     def __init__(self, browser):
         self.browser, self.jar = browser, {}
@@ -98,7 +100,7 @@ class Tab:
         return {"Cookie": line, **more}
 
     def xsrf(self, path):
-        """As JupyterLab finds it: the first cookie in which the name ends so."""
+        """Return a cookie as JupyterLab finds it: the first one whose name ends with `name`."""
         readable = "; ".join(
             f"{morsel.key}={morsel.coded_value}"
             for morsel in self.cookies(path)
@@ -201,7 +203,7 @@ async def test_a_person_works_in_the_lab(browser, lab):
 
 
 async def run(browser, tab, kernel, protocols):
-    """The text that `print(6 * 7)` prints, over the kernel's WebSocket."""
+    """Return the output of `print(6 * 7)`, by the kernel's WebSocket."""
     public = f"{browser.base}{PATH}"
     session = uuid.uuid4().hex
     header = {

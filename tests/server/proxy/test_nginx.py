@@ -1,4 +1,4 @@
-"""Behind an nginx with Jupyter's usual configuration, which tunnels whatever follows a 101: no workspace can make one."""
+"""Behind an nginx with Jupyter's usual configuration, a workspace cannot open a tunnel."""
 
 from __future__ import annotations
 
@@ -26,23 +26,13 @@ CONFIGURATION = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr warn; {user}
 events {{}}
 http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://127.0.0.1:{behind};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_set_header Host $http_host;
-      proxy_set_header kubeflow-userid anna;
-      proxy_set_header kubeflow-groups "";
-    }}
-    location /internal/ {{ internal; alias {folder}/; }}
-  }}
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }} server {{ listen
+  127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{behind}; proxy_http_version 1.1;
+  proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+  proxy_set_header Host $http_host; proxy_set_header kubeflow-userid anna; proxy_set_header
+  kubeflow-groups ""; }} location /internal/ {{ internal; alias {folder}/; }} }}
 }}
 """
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
@@ -68,7 +58,7 @@ async def listens(port: int, process: asyncio.subprocess.Process) -> None:
 
 @pytest.fixture
 def nginx(server, tmp_path: Path, jp_asyncio_loop):
-    """The port of an nginx that signs everybody in as anna."""
+    """Run an nginx that authenticates every request as anna. Yields its port."""
     port = free_port()
     user = "user root;" if os.geteuid() == 0 else ""
     (tmp_path / "secret.txt").write_text("the secret", encoding="utf-8")
@@ -97,7 +87,7 @@ def nginx(server, tmp_path: Path, jp_asyncio_loop):
 
 @pytest.fixture
 def named(server, view):
-    """Whom the server was told that requests come from. anna may use the workspace, root everything."""
+    """The users of the requests. anna is permitted to use the workspace, root everything."""
     asked: list[str] = []
 
     async def allowed(identity, verb, resource, namespace, name):
@@ -119,12 +109,18 @@ def named(server, view):
 async def test_a_workspace_cannot_open_a_way_past_the_proxys_sign_in(
     browser, view, nginx, named, upgrade
 ):
-    """The second request names another user; it is a request to nginx, which says again who it is, or it is none."""
+    """The second request names another user, and nginx replaces that user."""
     key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     inside = browser.url("x").raw_path
-    first = f"GET {inside} HTTP/1.1\r\nHost: {browser.host}\r\nOrigin: {browser.origin}\r\nUpgrade: {upgrade}\r\n{key}\r\n"
+    first = (
+        f"GET {inside} HTTP/1.1\r\nHost: {browser.host}\r\nOrigin: {browser.origin}\r\n"
+        f"Upgrade: {upgrade}\r\n{key}\r\n"
+    )
     other = inside.replace("/small/", "/other/")
-    forged = f"GET {other} HTTP/1.1\r\nHost: {browser.host}\r\nkubeflow-userid: root\r\nkubeflow-groups: system:masters\r\n\r\n"
+    forged = (
+        f"GET {other} HTTP/1.1\r\nHost: {browser.host}\r\n"
+        "kubeflow-userid: root\r\nkubeflow-groups: system:masters\r\n\r\n"
+    )
 
     async with raw_workspace(view, SWITCH):
         received = await exchange(nginx, (first + forged).encode(), responses=2)
@@ -154,7 +150,7 @@ async def test_a_workspace_cannot_have_the_proxy_answer_with_a_file(browser, vie
 
 
 async def test_bytes_that_belong_to_no_response_do_not_reach_the_proxy(browser, view, nginx, named):
-    """A 204 whose length counts the next response in, and bytes after a response, stay in the workspace's own connection."""
+    """A 204 with a length, and bytes after a response, stay in the workspace's connection."""
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
     for answer in (
         b"HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n" + forged,

@@ -1,4 +1,4 @@
-"""Workspaces at an origin of their own: people are signed in there by a ticket, programs are not, and nothing else is there."""
+"""Workspaces at an origin of their own: sign-in by tickets, sessions, and nothing else there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def separate(workspaces_url, jp_base_url):
 
 @pytest.fixture
 def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
-    """The server with the proxy in it, workspaces apart; at its own port, by the `Host`."""
+    """A server with workspaces at another origin, by the `Host` at its own port."""
     web_app = jp_serverapp.web_app
     web_app.settings["allow_unauthenticated_access"] = False
     web_app.add_handlers(
@@ -65,7 +65,7 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
 
 @pytest.fixture
 def make_person(browser: Browser):
-    """A person signed in to the server by its login cookie."""
+    """A user who signed in to the server by its login cookie."""
 
     async def make(signed_in=True):
         person = Person(browser.session, lambda asked: browser.origin)
@@ -240,7 +240,7 @@ async def test_the_origins_host_is_let_in_and_no_other(browser):
 
 
 async def hops_to(person, browser, count):
-    """The addresses of opening, the last one not yet asked for."""
+    """Return the URLs of a sign-in, the last of which was not requested."""
     hops = [str(browser.url("lab"))]
     for _ in range(count):
         _, headers, _ = await person.step(hops[-1])
@@ -262,7 +262,7 @@ async def test_a_ticket_opens_once(browser, make_person):
     again = await person.navigate(enter)
 
     assert again.status == 401
-    assert "was used already" in again.text
+    assert "was already used" in again.text
     assert URL(again.link).host == "127.0.0.1"
 
 
@@ -281,7 +281,7 @@ async def test_a_ticket_is_good_for_half_a_minute(browser, make_person, separate
 
 
 async def test_a_ticket_opens_nothing_in_another_browser(browser, make_person):
-    """Login CSRF: somebody sends their own ticket to a victim."""
+    """Login CSRF: an attacker sends their own ticket to a victim."""
     attacker, victim = await make_person(), await make_person()
     enter = (await hops_to(attacker, browser, 3))[-1]
     await hops_to(
@@ -291,7 +291,7 @@ async def test_a_ticket_opens_nothing_in_another_browser(browser, make_person):
     seen = await victim.navigate(enter)
 
     assert seen.status == 401
-    assert "did not ask to sign in" in seen.text
+    assert "did not start this sign-in" in seen.text
     assert not victim.kept("session")
 
 
@@ -534,12 +534,12 @@ async def test_a_browser_that_keeps_no_cookies_is_told_and_does_not_go_round(bro
     person.keeps = lambda name: "state" not in name
     seen = await person.navigate(str(browser.url()))
     assert seen.status == 401
-    assert "does not keep cookies" in seen.text
+    assert "does not store cookies" in seen.text
 
     person.keeps = lambda name: "session" not in name
     seen = await person.navigate(seen.link)
     assert seen.status == 401
-    assert "does not keep its session&#x27;s cookie" in seen.text
+    assert "does not store the session cookie" in seen.text
 
 
 async def test_a_workspace_that_comes_and_goes_does_not_send_a_browser_round_for_ever(
@@ -614,7 +614,7 @@ async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(
 
 @pytest.mark.parametrize("workspaces_url", ["https://*.ws.example"])
 async def test_cookies_of_a_workspaces_own_host_cannot_be_set_by_its_siblings(browser, make_person):
-    """By their prefix: a browser takes such cookies from this host only, for all of it, over https (RFC 6265bis §4.1.3.2)."""
+    """Browsers accept cookies with `__Host-` from this host only (RFC 6265bis §4.1.3.2)."""
     person = await make_person()
     seen = await person.navigate(str(browser.url("x")))
     assert seen.status == 200
@@ -637,7 +637,7 @@ async def test_tickets_and_session_cookies_stay_out_of_the_log(browser, make_per
 
 @pytest.fixture
 def hub(browser, jp_asyncio_loop):
-    """A reverse proxy as a hub's: it ends TLS, looks at the path only, and passes `/user/NAME/` of any name to the server."""
+    """A reverse proxy such as JupyterHub's: it ends TLS and routes by path only."""
 
     async def forward(request):
         if not request.path_qs.startswith("/user/"):

@@ -1,4 +1,4 @@
-"""`jupyter workspaces serve --workspaces-url`, as a process: its own port, and what it says when that cannot be."""
+"""`jupyter workspaces serve --workspaces-url` as a process: its own port, and its errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """One with a cluster that nothing answers for: these tests are about the door, not the workspaces."""
+    """A server without a cluster, because these tests concern only its origin."""
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
         json.dumps(
@@ -165,7 +165,7 @@ def test_a_url_that_cannot_be_used_ends_the_server_with_the_reason(
 
 @contextmanager
 def jupyter(folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """A plain Jupyter server with the extension."""
+    """Run a Jupyter server with the extension."""
     log = folder / "log"
     command = [
         *(
@@ -197,7 +197,7 @@ def jupyter(folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Po
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """Of nobody, for a day."""
+    """A self-signed certificate for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(timezone.utc)
@@ -231,7 +231,7 @@ def test_the_origins_own_port_has_the_servers_certificate(tmp_path: Path) -> Non
 
 
 def test_a_server_that_had_to_take_another_port_says_that_the_url_is_wrong(tmp_path: Path) -> None:
-    """`*.localhost` at the server's own port, which somebody else has."""
+    """`*.localhost` at the server's own port, which another program uses."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -241,6 +241,4 @@ def test_a_server_that_had_to_take_another_port_says_that_the_url_is_wrong(tmp_p
         ) as (process, log):
             assert process.wait(LIMIT) != 0
         text = log.read_text()
-    assert re.search(rf"names the port of this server, which is (?!{port})\d+ now", text), text[
-        -2000:
-    ]
+    assert re.search(rf"but the server listens on port (?!{port})\d+", text), text[-2000:]

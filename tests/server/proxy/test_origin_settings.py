@@ -1,4 +1,4 @@
-"""What `workspaces_url` may be, which requests belong to it, and how many tickets and sessions there are at most. Nothing runs here."""
+"""Values of `workspaces_url`, the hosts that belong to it, and limits of tickets and sessions."""
 
 from __future__ import annotations
 

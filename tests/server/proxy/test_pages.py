@@ -1,4 +1,4 @@
-"""A workspace that cannot be reached shows a page that says so, offers the one thing to do, and goes on by itself."""
+"""Placeholder pages of workspaces that cannot be opened: their state, action and polling."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ async def test_a_paused_workspace_offers_resume(page, browser, view):
     assert headers["Cache-Control"] == "no-store"
     assert "small is paused" in text
     assert (
-        f'<form id="act" method="post" action="{browser.base}{STATUS}"><button name="action" value="resume">Resume'
-        in text
+        f'<form id="act" method="post" action="{browser.base}{STATUS}">'
+        '<button name="action" value="resume">Resume' in text
     )
 
 

@@ -1,4 +1,4 @@
-"""Silent WebSockets get pings, and a browser that went away without a word is found out within a bound."""
+"""Silent WebSockets get pings, and a browser that disappeared is detected within a limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pinging(server):
 
 
 async def opened(browser):
-    """A browser's side as bytes, after the handshake: it answers nothing by itself."""
+    """A browser's side as bytes after the handshake, without automatic responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", browser.url().port)
     lines = [
         f"GET {browser.url('socket').raw_path} HTTP/1.1",
@@ -79,7 +79,7 @@ async def test_a_browser_that_answers_no_ping_is_gone_and_both_sides_are_closed(
         received = await reader.read()  # to the end
     assert time.monotonic() - began > PING * DEAD_AFTER
     assert received.startswith(b"\x89\x00" * DEAD_AFTER)
-    assert b"The browser does not answer." in received
+    assert b"The browser does not respond to pings." in received
     await until(lambda: not in_use(server.web_app.settings))
     writer.close()
 
@@ -95,7 +95,7 @@ async def test_a_browser_that_sends_anything_is_not_gone(browser, pinging):
 
 
 async def test_a_message_in_pieces_is_not_broken_by_a_ping(browser, pinging):
-    """The browser stops in the middle of a frame: a ping may only come between frames of the other direction."""
+    """Pings may be inserted between frames of the other direction only."""
     async with browser.socket(max_msg_size=2**26) as socket:
         for size in (1, 200_000, 3_000_000):
             await socket.send_str(f"send {size}")

@@ -1,4 +1,4 @@
-"""Clients that go on asking for a workspace that cannot be reached are told so that they stop, are slowed down, and do not fill the log."""
+"""Clients of an unavailable workspace are delayed, and do not fill the log."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ async def test_a_request_to_a_workspace_that_is_gone_is_410_and_a_page_is_404(
         assert answer.status == 410
         told = json.loads(await answer.read())
     assert told == {
-        "message": "small: Workspace 'small' not found in namespace 'team-a'. It may have been deleted.",
+        "message": "small: Workspace 'small' not found in namespace 'team-a'. "
+        "It may have been deleted.",
         "reason": "Gone",
     }
     async with browser.request(
@@ -115,7 +116,7 @@ async def test_a_request_to_a_workspace_that_may_come_back_says_when_to_ask_agai
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The same with shorter times."""
+    """Shorten the delays."""
     monkeypatch.setattr(rate_limits, "SECONDS", 0.4)
     monkeypatch.setattr(base, "RECHECK_SECONDS", 0.05)
 

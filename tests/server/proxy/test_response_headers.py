@@ -1,4 +1,4 @@
-"""Headers of a workspace's response pass by list; those that could leave its path or its response do not."""
+"""Response headers pass by an allow list, limited to the workspace's path and its response."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ REMOVED = PublicPath("/user/x%40y/", INNER, True, "127.0.0.9:1", "hub.example")
 GUARD = CredentialFilter("username-hub-example")
 
 RULE_AN_ORIGIN_OR_A_CONNECTION = """
-Accept-CH Accept-Signature Activate-Storage-Access Alt-Svc Alt-Used Attribution-Reporting-Register-Source
-Attribution-Reporting-Register-Trigger Authentication-Info CDN-Cache-Control Clear-Site-Data Connection Critical-CH Delta-Base
-Device-Bound-Session Edge-Control Expect-CT HTTP2-Settings Keep-Alive NEL No-Vary-Search Observe-Browsing-Topics Origin-Agent-Cluster
-Origin-Trial Proxy-Authenticate Proxy-Authentication-Info Proxy-Connection Proxy-Status Public-Key-Pins Report-To Reporting-Endpoints
-Sec-Session-Registration Sec-WebSocket-Accept Sec-WebSocket-Protocol Set-Cookie2 Set-Login Shared-Storage-Write
-Speculation-Rules Status Strict-Transport-Security Supports-Loading-Mode Surrogate-Control TE Tk Trailer Transfer-Encoding Upgrade
-Use-As-Dictionary X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate X-Accel-Redirect X-AppEngine-BlobKey
-X-Envoy-Immediate-Health-Check-Fail X-Forwarded-Host X-LIGHTTPD-send-file X-LiteSpeed-Location X-Permitted-Cross-Domain-Policies
-X-Proxy-Cache X-Real-IP X-Reproxy-URL X-Sendfile X-Sendfile2 Some-Header-Of-Tomorrow
+Accept-CH Accept-Signature Activate-Storage-Access Alt-Svc Alt-Used
+Attribution-Reporting-Register-Source Attribution-Reporting-Register-Trigger Authentication-Info
+CDN-Cache-Control Clear-Site-Data Connection Critical-CH Delta-Base Device-Bound-Session
+Edge-Control Expect-CT HTTP2-Settings Keep-Alive NEL No-Vary-Search Observe-Browsing-Topics
+Origin-Agent-Cluster Origin-Trial Proxy-Authenticate Proxy-Authentication-Info Proxy-Connection
+Proxy-Status Public-Key-Pins Report-To Reporting-Endpoints Sec-Session-Registration
+Sec-WebSocket-Accept Sec-WebSocket-Protocol Set-Cookie2 Set-Login Shared-Storage-Write
+Speculation-Rules Status Strict-Transport-Security Supports-Loading-Mode Surrogate-Control TE Tk
+Trailer Transfer-Encoding Upgrade Use-As-Dictionary X-Accel-Buffering X-Accel-Charset
+X-Accel-Expires X-Accel-Limit-Rate X-Accel-Redirect X-AppEngine-BlobKey
+X-Envoy-Immediate-Health-Check-Fail X-Forwarded-Host X-LIGHTTPD-send-file X-LiteSpeed-Location
+X-Permitted-Cross-Domain-Policies X-Proxy-Cache X-Real-IP X-Reproxy-URL X-Sendfile X-Sendfile2
+Some-Header-Of-Tomorrow
 """.split()  # noqa: SIM905
 
 PASS = """
-Accept-Ranges Access-Control-Allow-Methods Age Cache-Control Content-Disposition Content-Encoding Content-Language Content-Range
-Content-Security-Policy Content-Type Cross-Origin-Opener-Policy Date ETag Expires HX-Trigger Last-Modified Mcp-Session-Id
-Permissions-Policy Referrer-Policy Retry-After Server-Timing Tus-Resumable Upload-Offset Vary X-Content-Type-Options X-Frame-Options
+Accept-Ranges Access-Control-Allow-Methods Age Cache-Control Content-Disposition Content-Encoding
+Content-Language Content-Range Content-Security-Policy Content-Type Cross-Origin-Opener-Policy Date
+ETag Expires HX-Trigger Last-Modified Mcp-Session-Id Permissions-Policy Referrer-Policy Retry-After
+Server-Timing Tus-Resumable Upload-Offset Vary X-Content-Type-Options X-Frame-Options
 X-JupyterLab-Version X-My-App X-Requested-With X-Total-Count
 """.split()  # noqa: SIM905
 

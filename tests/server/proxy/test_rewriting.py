@@ -1,4 +1,4 @@
-"""Behind a base URL of its own the server puts it back into what a workspace writes: addresses in headers and HTML, nothing else."""
+"""The server's base URL is added to addresses in headers and HTML, and to nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster that does not answer, a right that is missing and a Secret that is missing are three things; what is known goes on working."""
+"""Open workspaces keep working while the cluster does not answer, and errors name their cause."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def api(tmp_path_factory):
 
 @pytest.fixture
 def cluster(api, view, jp_asyncio_loop):
-    """The proxy reads Secrets from the process."""
+    """A view whose Secrets come from the process."""
     view.cluster = made = client(api.port)
     jp_asyncio_loop.run_until_complete(ensure_secret(made))
     yield made
@@ -63,7 +63,7 @@ async def get(browser, rest="x", **headers):
 
 @pytest.fixture
 def always_stale(monkeypatch):
-    """A token is read again for each request, as after its 30 s."""
+    """Read a token again for each request, as after its 30 s."""
     monkeypatch.setattr(tokens, "_LIFETIME", answer_cache.Lifetime(0, math.inf))
 
 
@@ -154,7 +154,7 @@ async def test_a_secret_that_is_missing_is_named_and_a_restart_offered(browser, 
 
     assert status == 502
     assert json.loads(text)["reason"] == "NoToken"
-    assert "restart the workspace" in json.loads(text)["message"]
+    assert "Restart the workspace" in json.loads(text)["message"]
     assert 'value="restart"' in page
 
 
@@ -305,4 +305,7 @@ async def test_an_action_that_is_not_answered_is_said_to_be_uncertain(browser, v
     view.restart = restart
     async with browser.request("POST", path=STATUS, data={"action": "restart"}) as answer:
         assert answer.status == 503
-        assert "small may or may not restart" in json.loads(await answer.read())["message"]
+        assert (
+            "unknown whether workspace 'small' will restart"
+            in json.loads(await answer.read())["message"]
+        )

@@ -1,4 +1,4 @@
-"""A program that is stopped takes requests and never answers: a page says so, and goes on when it answers again."""
+"""A stopped program accepts requests and does not respond: timeouts, and the page about it."""
 
 from __future__ import annotations
 

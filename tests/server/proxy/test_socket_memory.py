@@ -1,4 +1,4 @@
-"""What WebSockets hold in the proxy does not depend on their messages, nor on whether anybody reads them."""
+"""Memory of a WebSocket does not depend on the size of its messages, nor on who reads them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Proxy:
         return self.process.memory_info().rss
 
     def socket(self, *messages):
-        """A browser that says something and never reads what comes of it."""
+        """A browser that sends a message and never reads the response."""
         made = socket.create_connection(("127.0.0.1", self.port))
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
         made.settimeout(LIMIT_SECONDS)
@@ -53,7 +53,7 @@ class Proxy:
         return made
 
     def settled(self):
-        """The memory once it has not changed for a second."""
+        """Return the memory once it has not changed for a second."""
         last, since, begun = self.memory, time.monotonic(), time.monotonic()
         while time.monotonic() - since < 1 and time.monotonic() - begun < LIMIT_SECONDS:
             if abs(self.memory - last) > MIB:
@@ -110,7 +110,7 @@ def test_browsers_that_do_not_read_large_messages_hold_little_and_it_is_freed(pr
 
 
 def test_a_workspace_that_does_not_read_holds_the_browser_back(proxy, upstream):
-    """The small app waits for its own slow reader, and reads nothing meanwhile."""
+    """The program waits for its own slow reader, and reads nothing in the meantime."""
     before = proxy.memory
     one = proxy.socket(f"send {100 * MIB}")
     one.settimeout(1)
@@ -172,7 +172,7 @@ def small_messages(server):
 
 
 async def is_closed_inside(browser, before, code):
-    """Wait until one of the workspace's sockets was closed with a code; sockets of earlier tests may end meanwhile."""
+    """Wait until a socket was closed with a code; those of earlier tests may close meanwhile."""
     for _ in range(200):
         async with browser.request("GET", "state") as answer:
             closed = (await answer.json())["closed"][before:]

@@ -1,4 +1,4 @@
-"""The notice in a workspace's tab: which pages get its script, and the state that the script reads."""
+"""The notice in a workspace's tab: which pages get its script, and the state that it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where requests go in a cluster, and whose token they carry: only to what the workspace controls, only with its own."""
+"""Targets of requests in a cluster: only the workspace's own pods, and only with its own token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def service(*ports: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def inside() -> View:
-    """As a server in the cluster sees it."""
+    """A view of a server in the cluster."""
     found = View(PORT)
     found.cluster.endpoint.embedded, found.cluster.endpoint.in_cluster = False, True
     return found

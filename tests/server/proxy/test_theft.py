@@ -1,4 +1,4 @@
-"""Another user of this computer listens at a workspace's address: nobody's request and no token is sent there."""
+"""Another user of this computer who listens at a workspace's address gets no request or token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = as_root
 
 @pytest.fixture
 def other(view) -> Iterator[Thief]:
-    """Who listens where the pod should."""
+    """Listen at the pod's address as another user."""
     with thief(ADDRESS) as found:
         view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(
             found.port

@@ -1,4 +1,4 @@
-"""WebSockets pass with their subprotocol, kinds of messages, pings and close codes, and the slower side sets the pace."""
+"""WebSockets keep subprotocols, message types, pings and close codes, with back-pressure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A small app as it may run in a workspace: cookies of its own, POSTs, streams, WebSockets. `python upstream.py ADDRESS [PORT]` prints its port."""
+"""A small program as it may run in a workspace: cookies, POSTs, streams and WebSockets.
+
+`python upstream.py ADDRESS [PORT]` prints its port.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ counts = {"cancelled": 0, "dropped": 0}
 
 
 async def echo(request: web.Request) -> web.Response:
-    """What arrived, exactly."""
+    """Return the request exactly as it arrived."""
     digest, length = hashlib.sha256(), 0
     async for chunk in request.content.iter_chunked(2**16):
         digest.update(chunk)
@@ -63,7 +66,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
-    """Counts when its reader goes away."""
+    """Count the readers that disconnect."""
     answer = web.StreamResponse()
     await answer.prepare(request)
     try:
@@ -76,7 +79,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """The second event comes only after POST `go`."""
+    """Send the second event after POST `go`."""
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await answer.prepare(request)
     await answer.write(b"data: first\n\n")
@@ -96,7 +99,7 @@ async def redirect(request: web.Request) -> web.Response:
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """HTML, in the pieces that `pieces` asks for, compressed with `gzip`."""
+    """Return HTML in the sizes of `pieces`, compressed with `gzip`."""
     body = PAGE.encode()
     headers = {"Content-Type": "text/html; charset=utf-8", "ETag": '"v1"'}
     if "gzip" in request.query:
@@ -113,7 +116,7 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def bomb(request: web.Request) -> web.Response:
-    """HTML: the body that was sent, `times` over; with `gzip` compressed."""
+    """Return the request body as HTML, `times` times; with `gzip` compressed."""
     unit, times = await request.read(), int(request.query["times"])
     headers = {"Content-Type": "text/html"}
     if "gzip" not in request.query:
@@ -124,7 +127,7 @@ async def bomb(request: web.Request) -> web.Response:
 
 
 async def typed(request: web.Request) -> web.Response:
-    """The body that was sent, as `type`, with `disposition`."""
+    """Return the request body as `type`, with `disposition`."""
     headers = {"Content-Type": request.query["type"]}
     if "disposition" in request.query:
         headers["Content-Disposition"] = request.query["disposition"]
@@ -142,7 +145,7 @@ async def breaks(request: web.Request) -> web.StreamResponse:
 
 
 async def slow(request: web.Request) -> web.Response:
-    """Answers after `seconds`; with `blocks` nobody else is answered meanwhile."""
+    """Respond after `seconds`; with `blocks`, no other request is served meanwhile."""
     seconds = float(request.query["seconds"])
     if "blocks" in request.query:
         time.sleep(seconds)  # noqa: ASYNC251 - as programs do that handle one request at a time
@@ -152,7 +155,7 @@ async def slow(request: web.Request) -> web.Response:
 
 
 async def refuses(request: web.Request) -> web.Response:
-    """Answers before it has read the body, and never reads it."""
+    """Respond before the body has been read, and never read it."""
     return web.Response(status=413, text="too large")
 
 
@@ -219,16 +222,15 @@ async def no_socket(request: web.Request) -> web.Response:
 
 
 PAGE = f"""<!DOCTYPE html>
-<html><head><base href="{PREFIX}"><!-- <a href="/comment"> -->
-<script src="{PREFIX}static/main.js?x=1&amp;y=2"></script>
-<script>const text = '<a href="/in-script">';</script>
-<script id="jupyter-config-data" type="application/json">
-{{"baseUrl": "{PREFIX}", "fullStaticUrl": "{PREFIX}static/lab", "appUrl": "/lab", "name": "</x>", "nested": {{"list": ["{PREFIX}a"]}}}}
-</script></head><body title="> src=/title">
-<a href="/workspace/connect/team-a/small/web/tree">a</a><a href='/other'>b</a><a href=/bare>c</a><a href="relative">d</a>
-<a href="//elsewhere.example/x">e</a><a href="https://elsewhere.example/y">f</a><form action="/post" method="post"></form>
-<textarea><img src="/in-textarea"></textarea><img alt="1 < 2" src="/picture.png"> 3 < 4
-</body></html>
+<html><head><base href="{PREFIX}"><!-- <a href="/comment"> --> <script
+src="{PREFIX}static/main.js?x=1&amp;y=2"></script> <script>const text = '<a
+href="/in-script">';</script> <script id="jupyter-config-data" type="application/json"> {{"baseUrl":
+"{PREFIX}", "fullStaticUrl": "{PREFIX}static/lab", "appUrl": "/lab", "name": "</x>", "nested":
+{{"list": ["{PREFIX}a"]}}}} </script></head><body title="> src=/title"> <a
+href="/workspace/connect/team-a/small/web/tree">a</a><a href='/other'>b</a><a href=/bare>c</a><a
+href="relative">d</a> <a href="//elsewhere.example/x">e</a><a
+href="https://elsewhere.example/y">f</a><form action="/post" method="post"></form> <textarea><img
+src="/in-textarea"></textarea><img alt="1 < 2" src="/picture.png"> 3 < 4 </body></html>
 """
 
 

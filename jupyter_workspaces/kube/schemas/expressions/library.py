@@ -130,9 +130,8 @@ def url(text: str) -> Opaque:
             f"parse {text!r}: invalid URI for request"
         )
     parts = urlsplit(text)
-    if (
-        parts.port is not None and parts.port > 65535
-    ):  # asking for it raises ValueError for what is no number
+    # Reading `port` raises ValueError if it is not a number.
+    if parts.port is not None and parts.port > 65535:
         raise ValueError(f"invalid port in {text!r}")
     return {_URL: text}
 
@@ -252,7 +251,7 @@ def _parts(value: Opaque) -> tuple[list[int], bool, list[tuple[bool, int, str]]]
     return [int(number) for number in core.split(".")], not dash, words
 
 
-# Both
+# Quantities, versions, addresses
 
 
 def _compare(one: Opaque, other: Opaque) -> int:

@@ -2,7 +2,8 @@
 
 Field numbers come from the generated tables of Kubernetes' Go types (`objects/structures/`). Only
 types that have an encoding of their own are decoded by functions here: quantities, times,
-IntOrString and free JSON.
+IntOrString and free JSON. The `protobuf` package is not used: it needs generated classes for every
+kind, beside the tables that JSON is decoded by.
 
 Sources: `generated.proto` of k8s.io/api and k8s.io/apimachinery; Protocol Buffers, "Encoding".
 """

@@ -291,29 +291,9 @@ class Engine:
     ) -> WriteResult:
         """Store a new version of an object. `applied`: its managed fields are already set."""
         old = row.decode(stored)
-        metadata, before = body["metadata"], old["metadata"]
-        self._same_object(row, metadata, before)
-        if subresource == "status":
-            managed = (
-                {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
-            )
-            kept = {key: value for key, value in before.items() if key != "managedFields"} | managed
-            metadata = kept if row.custom else bodies.status_metadata(row, metadata, before)
-            body = bodies.with_status(row, old | {"metadata": metadata}, body)
-        elif row.has_status:
-            body = {key: value for key, value in body.items() if key != "status"} | (
-                {"status": old["status"]} if "status" in old else {}
-            )
-        metadata = body["metadata"]
-        for field in _SERVER_FIELDS:
-            metadata.pop(field, None)
-            if field in before:
-                metadata[field] = before[field]
-        metadata |= {
-            field: before[field]
-            for field in ("name", "namespace", "resourceVersion")
-            if field in before
-        }
+        before = old["metadata"]
+        self._same_object(row, body["metadata"], before)
+        body = _with_kept_fields(row, body, old, subresource)
         warnings = self._checks.default(row, body, options)
         if options.manager is None:
             body["metadata"] |= (
@@ -361,6 +341,33 @@ class Engine:
             and metadata["resourceVersion"] != before["resourceVersion"]
         ):
             raise status.conflict(row.resource, before["name"], MODIFIED)
+
+
+def _with_kept_fields(row: Row, body: Object, old: Object, subresource: str | None) -> Object:
+    """Return the body with the old values of all fields that this write does not change."""
+    metadata, before = body["metadata"], old["metadata"]
+    if subresource == "status":
+        managed = (
+            {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
+        )
+        kept = {key: value for key, value in before.items() if key != "managedFields"} | managed
+        metadata = kept if row.custom else bodies.status_metadata(row, metadata, before)
+        body = bodies.with_status(row, old | {"metadata": metadata}, body)
+    elif row.has_status:
+        body = {key: value for key, value in body.items() if key != "status"} | (
+            {"status": old["status"]} if "status" in old else {}
+        )
+    metadata = body["metadata"]
+    for field in _SERVER_FIELDS:
+        metadata.pop(field, None)
+        if field in before:
+            metadata[field] = before[field]
+    metadata |= {
+        field: before[field]
+        for field in ("name", "namespace", "resourceVersion")
+        if field in before
+    }
+    return body
 
 
 def _time(subresource: str | None) -> str | None:

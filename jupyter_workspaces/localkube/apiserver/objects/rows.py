@@ -213,6 +213,10 @@ class Registry:
 
 def built_in() -> tuple[Row, ...]:
     """Return the kinds of Kubernetes that workspaces, our controllers or the node need."""
+    return (*_core_kinds(), *_grouped_kinds(), *_reviews())
+
+
+def _core_kinds() -> tuple[Row, ...]:
     return (
         Row(
             catalog.NAMESPACES,
@@ -282,6 +286,12 @@ def built_in() -> tuple[Row, ...]:
             subresources=("status",),
             columns=columns.NODE,
         ),
+    )
+
+
+def _grouped_kinds() -> tuple[Row, ...]:
+    """Return the kinds of other groups than the core group."""
+    return (
         Row(
             catalog.STATEFUL_SETS,
             ("sts",),
@@ -320,6 +330,12 @@ def built_in() -> tuple[Row, ...]:
             strategy=DefinitionStrategy(),
             columns=columns.DEFINITION,
         ),
+    )
+
+
+def _reviews() -> tuple[Row, ...]:
+    """Return the kinds that are answered and not stored."""
+    return (
         Row(catalog.SELF_SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
         Row(catalog.SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
         Row(

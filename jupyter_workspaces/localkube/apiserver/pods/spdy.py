@@ -1,6 +1,7 @@
 """Frames of SPDY/3.1 and their compressed headers, as far as port-forward tunnels need them.
 
-Source: draft-mbelshe-httpbis-spdy-00, section 2.6.
+Only kubectl's port-forward still uses SPDY, and no maintained Python library implements it. Source:
+draft-mbelshe-httpbis-spdy-00, section 2.6.
 """
 
 from __future__ import annotations

@@ -27,6 +27,32 @@ class Event:
     initial_end: bool = False
 
 
+@dataclass(frozen=True)
+class _Selection:
+    """The objects that a watcher sees."""
+
+    namespace: str | None
+    predicate: Predicate | None
+
+    def matches(self, stored: Stored | None) -> bool:
+        return (
+            stored is not None
+            and (self.namespace is None or stored.namespace == self.namespace)
+            and (self.predicate is None or self.predicate(stored))
+        )
+
+    def event(self, change: Change) -> Event | None:
+        """Return the event of a change for this watcher, or None."""
+        before = self.matches(change.old)
+        after = not change.deleted and self.matches(change.new)
+        if change.old is not None and before and not after:
+            last = change.new if change.deleted else change.old.at(change.revision)
+            return Event("DELETED", last, change.revision)
+        if after:
+            return Event("MODIFIED" if before else "ADDED", change.new, change.revision)
+        return None
+
+
 async def watch(
     store: Store,
     row: Row,
@@ -59,25 +85,7 @@ async def watch(
         else:
             queue.put_nowait(change)
 
-    def selected(stored: Stored | None) -> bool:
-        return (
-            stored is not None
-            and (namespace is None or stored.namespace == namespace)
-            and (predicate is None or predicate(stored))
-        )
-
-    def to_event(change: Change) -> Event | None:
-        before, after = selected(change.old), not change.deleted and selected(change.new)
-        if change.old is not None and before and not after:
-            return Event(
-                "DELETED",
-                change.new if change.deleted else change.old.at(change.revision),
-                change.revision,
-            )
-        if after:
-            return Event("MODIFIED" if before else "ADDED", change.new, change.revision)
-        return None
-
+    selection = _Selection(namespace, predicate)
     known = store.revision
     from_start = initial_events or not revision
     missed: Sequence[Change] = ()
@@ -89,13 +97,15 @@ async def watch(
     stop = store.listen(row.name, enqueue)
     try:
         if from_start:
-            present = [stored for stored in store.list(row.name, namespace) if selected(stored)]
+            present = [
+                stored for stored in store.list(row.name, namespace) if selection.matches(stored)
+            ]
             for stored in sorted(present, key=lambda held: held.revision):
                 yield Event("ADDED", stored, stored.revision)
             if initial_events and bookmarks:
                 yield Event("BOOKMARK", None, known, initial_end=True)
         for change in missed:
-            if (event := to_event(change)) is not None:
+            if (event := selection.event(change)) is not None:
                 yield event
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -113,7 +123,7 @@ async def watch(
                 continue
             if change_or_end is None:
                 return
-            if (event := to_event(change_or_end)) is not None:
+            if (event := selection.event(change_or_end)) is not None:
                 yield event
         if bookmarks and queue.empty():
             yield Event("BOOKMARK", None, store.revision)

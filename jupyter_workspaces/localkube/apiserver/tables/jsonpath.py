@@ -1,7 +1,8 @@
 """The part of JSONPath for printer columns: fields, `['a.b']`, `[0]`, `[*]` and filters.
 
 Filters are comparisons such as `[?(@.type=="Ready")]`. Other paths are rejected when a CRD is
-stored. Source: Kubernetes docs, "JSONPath Support".
+stored. JSONPath libraries are not used, because they read another dialect (RFC 9535). Source:
+Kubernetes docs, "JSONPath Support".
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ from jupyter_workspaces.common.supervision import ended
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.peer_connector import ForeignListenerError
 from jupyter_workspaces.kube.peers import FOREIGN, ForeignListener, open_connection
-
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 EAGER_SECONDS, EAGER_UNTIL = 0.1, 20.0
 """Programs that start are checked this often, for that long, because a user waits for them.
@@ -70,7 +69,7 @@ class Check:
     eager: float = EAGER_SECONDS
 
 
-def timing(probe: Object) -> dict[str, Any]:
+def timing(probe: ObjectView) -> dict[str, Any]:
     """Return the fields that all types of probes have, as arguments of `Check`."""
     return {
         "delay": float(probe.get("initialDelaySeconds") or 0),
@@ -82,7 +81,7 @@ def timing(probe: Object) -> dict[str, Any]:
 
 
 def check_of(
-    probe: Object | None, container: Object, address: str, ports: Mapping[str, int]
+    probe: ObjectView | None, container: ObjectView, address: str, ports: Mapping[str, int]
 ) -> Check | None:
     """Return the check for an HTTP or TCP probe; None if there is none of these types.
 
@@ -215,13 +214,13 @@ async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
         await ended(ends)
 
 
-def _host(action: Object, address: str) -> str:
+def _host(action: ObjectView, address: str) -> str:
     """Return the host of a probe. In a pod, `localhost` means the pod's own address."""
     host: str = action.get("host") or address
     return address if host in ("localhost", "127.0.0.1", "::1") else host
 
 
-def _port(port: Any, container: Object, ports: Mapping[str, int]) -> int:
+def _port(port: Any, container: ObjectView, ports: Mapping[str, int]) -> int:
     if not isinstance(port, int) and not str(port).isdigit():
         port = next(
             (

@@ -6,28 +6,25 @@ Source: Kubernetes docs, “Container Lifecycle Hooks”.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 import aiohttp
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.node.access import PodAccess
 from jupyter_workspaces.localkube.node.records import PodRecord
 
 from . import checks, probes
-
-Object = Mapping[str, Any]
 
 POST_START_SECONDS = 600.0
 """Timeout of `postStart` hooks, for which Kubernetes has none."""
 
 
 async def run(
-    hook: Object,
+    hook: ObjectView,
     session: aiohttp.ClientSession,
     access: PodAccess,
-    pod: Object,
-    container: Object,
+    pod: ObjectView,
+    container: ObjectView,
     record: PodRecord,
     seconds: float,
 ) -> str | None:
@@ -55,7 +52,7 @@ async def run(
 async def run_pre_stop(
     session: aiohttp.ClientSession,
     access: PodAccess,
-    pod: Object,
+    pod: ObjectView,
     record: PodRecord,
     seconds: float,
 ) -> list[str]:

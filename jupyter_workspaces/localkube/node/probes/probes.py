@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.loopback import at_pod
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.localkube.apiserver.pods.channels import STDERR
 from jupyter_workspaces.localkube.apiserver.pods.programs import NotPossible
 from jupyter_workspaces.localkube.node.access import PodAccess
@@ -25,8 +26,6 @@ from .checks import Check
 if TYPE_CHECKING:
     from jupyter_workspaces.localkube.node.processes.execution import Execution
 
-Object = Mapping[str, Any]
-
 EXEC_EAGER_SECONDS = 0.5
 """Time between checks by a command while a program starts; a command costs more than a request."""
 
@@ -37,10 +36,10 @@ OUTPUT_BYTES = 1024
 
 
 def check_of(
-    probe: Object | None,
+    probe: ObjectView | None,
     access: PodAccess,
-    pod: Object,
-    container: Object,
+    pod: ObjectView,
+    container: ObjectView,
     record: PodRecord,
     leading: str = "",
     impossible: Callable[[str], None] | None = None,
@@ -80,7 +79,7 @@ def check_of(
 
 async def run(
     access: PodAccess,
-    pod: Object,
+    pod: ObjectView,
     container: str,
     command: Sequence[str],
     seconds: float,

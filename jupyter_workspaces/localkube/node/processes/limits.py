@@ -13,17 +13,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
 from jupyter_workspaces.common.quantities import QuantityError, parse
+from jupyter_workspaces.kube.types import ObjectView
 
 from .trees import descendants
 
 log = logging.getLogger(__name__)
-
-Object = Mapping[str, Any]
 
 SCAN_SECONDS = 2.0
 NEAR_LIMIT_SECONDS = 0.5
@@ -172,13 +170,13 @@ class NodeMetrics:
         return spent / (now - then) if now > then else 0.0
 
 
-def memory_limit(container: Object) -> int | None:
+def memory_limit(container: ObjectView) -> int | None:
     """Return the memory limit of a container in bytes; None without a limit."""
     limit = _amount(container, "limits", "memory")
     return None if limit is None else int(limit)
 
 
-def cores(container: Object, neighbours: Iterable[psutil.Process]) -> list[int] | None:
+def cores(container: ObjectView, neighbours: Iterable[psutil.Process]) -> list[int] | None:
     """Return the cores for a container with a CPU limit, those with the fewest neighbours.
 
     Returns None if the container may use all cores, or if the system cannot bind processes.
@@ -200,7 +198,7 @@ def cores(container: Object, neighbours: Iterable[psutil.Process]) -> list[int] 
     return sorted(sorted(available, key=lambda core: (load[core], core))[:count])
 
 
-def niceness(container: Object) -> int:
+def niceness(container: ObjectView) -> int:
     """Return the nice value for a container's CPU request.
 
     Its weight relative to that of a full core is about the requested share of a core; each step of
@@ -221,7 +219,7 @@ def _share(processes: Iterable[psutil.Process], nice: int) -> None:
             file.write(str(nice))  # with autogroups, sessions compete with each other (sched(7))
 
 
-def _amount(container: Object, section: str, name: str) -> float | None:
+def _amount(container: ObjectView, section: str, name: str) -> float | None:
     text = ((container.get("resources") or {}).get(section) or {}).get(name)
     if text is None:
         return None

@@ -193,8 +193,8 @@ class AccessHandler(KernelAccess, ErrorResponses):
     def _is_cross_site(self) -> bool:
         """Return whether a page of another site, and none of this workspace, sent the request.
 
-        A page in a sandbox, such as an HTML file that Jupyter shows, has no origin of its own. It may
-        load its images, which its `Referer` permits.
+        A page in a sandbox, such as an HTML file that Jupyter shows, has no origin of its own. It
+        may load its images, which its `Referer` permits.
         """
         if not origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
             return False

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_RETRIES = (0.1, 0.3, 0.6)
-"""Seconds before each retry of a refused connection. A pod may be Ready before its program listens."""
+"""Seconds before each retry of a refused connection: a pod may be Ready before it listens."""
 
 UNLIMITED = 2**62
 SMALL_BODY = 2**20
@@ -156,7 +156,7 @@ class HttpHandler(ProxyHandler):
         return length is not None and length <= SMALL_BODY and "Expect" not in self.request.headers
 
     def _lift_limit(self) -> None:
-        """Lift the server's limit of bodies: uploads are streamed, and the workspace limits them."""
+        """Lift the server's body limit: uploads are streamed, and the workspace limits them."""
         connection = self.request.connection
         if (setter := getattr(connection, "set_max_body_size", None)) is not None:
             parameters = getattr(connection, "params", None)

@@ -26,8 +26,8 @@ class StatusHandler(ProxyHandler):
     """`workspace/status/{namespace}/{name}/{portId}`: the state of a workspace, and actions.
 
     GET responds with `{"state", "message", "steps": [{"name", "state", "seconds"}], "ready"}`. With
-    `probe=1` a workspace is ready only if its program responds to a request. POST with `action=resume`
-    or `action=restart` responds with 202 and the same document.
+    `probe=1` a workspace is ready only if its program responds to a request. POST with
+    `action=resume` or `action=restart` responds with 202 and the same document.
     """
 
     shows_steps = True

@@ -1,18 +1,18 @@
 """Header fields that contain a URL, a path or a host, and how their values are mapped. Pure.
 
 `FIELDS` is one table for both directions. The browser's addresses are those of this server: its
-public host and base URL. The program in a workspace sees the public host, and paths without the base
-URL. `request_headers` and `response_headers` decide about fields that are not in the table.
+public host and base URL. The program in a workspace sees the public host, and paths without the
+base URL. `request_headers` and `response_headers` decide about fields that are not in the table.
 
 `Host` is the host that the browser requested, as an ingress forwards it. So `Origin` and `Referer`
-match it, and `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix` agree with it. A kind whose program
-needs another host sets it by `httpProxy.requestHeaders`.
+match it, and `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix` agree with it. A kind whose
+program needs another host sets it by `httpProxy.requestHeaders`.
 
-Sources: IANA's field-name registry, RFC 4918 (WebDAV), RFC 8288 (Link), CSP 3, WHATWG HTML and Fetch,
-the source-map specification (ECMA-426), and the documentation of htmx, Unpoly and Turbo.
+Sources: IANA's field-name registry, RFC 4918 (WebDAV), RFC 8288 (Link), CSP 3, WHATWG HTML and
+Fetch, the source-map specification (ECMA-426), and the documentation of htmx, Unpoly and Turbo.
 
-Values are bytes as Latin-1 text, as Tornado reads and writes them. So only ASCII white space counts:
-the byte A0 may be a part of a letter.
+Values are bytes as Latin-1 text, as Tornado reads and writes them. So only ASCII white space
+counts: the byte A0 may be a part of a letter.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def _resource(value: str, addresses: AddressMapping) -> str | None:
     )
 
 
-# In a quoted string `<` is an ordinary character. Each alternative also matches up to the end of the
-# value, so that no bracket or quote is scanned twice.
+# In a quoted string `<` is an ordinary character. Each alternative also matches up to the end of
+# the value, so that no bracket or quote is scanned twice.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|<([^>]*)(>|$)')
 
 

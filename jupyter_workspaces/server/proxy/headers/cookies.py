@@ -1,11 +1,11 @@
 """Cookies, parsed as browsers parse them. Pure.
 
-Sources: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it. Headers are bytes as Latin-1
-text: a character is a byte.
+Sources: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it. Headers are bytes as
+Latin-1 text: a character is a byte.
 
-A cookie that a browser would parse differently must not reach it, so everything that this module does
-not understand is dropped. That is why no library is used: `http.cookies` rejects names that browsers
-accept (`a[b]`), drops all cookies after an error and quotes values.
+A cookie that a browser would parse differently must not reach it, so everything that this module
+does not understand is dropped. That is why no library is used: `http.cookies` rejects names that
+browsers accept (`a[b]`), drops all cookies after an error and quotes values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ ATTRIBUTE_BYTES = 1024
 
 _SPACE = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# Wider than a token (PHP names cookies `a[b]`), without characters that end a name for some servers.
+# Wider than a token (PHP names cookies `a[b]`), without characters that end a name for some
+# servers.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z()/:<>?@\[\]{}]+")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
@@ -66,8 +67,8 @@ def parse(header: str) -> SetCookie | None:
     """Parse a `Set-Cookie` header. Returns None for a cookie that must not be forwarded.
 
     These are cookies with control characters, with more than `COOKIE_BYTES`, with an empty name (a
-    browser sends only the value of such a cookie, so `=_xsrf=1` reaches a server as `_xsrf=1`), with
-    a name that servers parse differently, and with a name `__Secure-…` but without `Secure`.
+    browser sends only the value of such a cookie, so `=_xsrf=1` reaches a server as `_xsrf=1`),
+    with a name that servers parse differently, and with a name `__Secure-…` but without `Secure`.
     """
     if _CONTROL.search(header):
         return None

@@ -1,14 +1,15 @@
 """Keeps the browser's credentials out of workspaces, and separates the workspaces' cookies. Pure.
 
-A workspace never gets the cookies of this server (Jupyter's, JupyterHub's) and of reverse proxies in
-front. It may use the same names, since the Lab in it is a Jupyter server, too: its cookies of such
-names have a prefix in the browser, so neither server reads those of the other.
+A workspace never gets the cookies of this server (Jupyter's, JupyterHub's) and of reverse proxies
+in front. It may use the same names, since the Lab in it is a Jupyter server, too: its cookies of
+such names have a prefix in the browser, so neither server reads those of the other.
 
-With `--trusted-header-auth` there is a reverse proxy whose cookies may have any name. A workspace then
-gets only cookies that it has set itself. Each of them comes with a second one, the proof, with the
-same path and lifetime and not readable by scripts, that holds a hash of name and value. A cookie is
-forwarded if its proof exists. So the server keeps no state, several servers may share the work, and
-a workspace that sets a cookie with the name of the proxy's does not get the proxy's value.
+With `--trusted-header-auth` there is a reverse proxy whose cookies may have any name. A workspace
+then gets only cookies that it has set itself. Each of them comes with a second one, the proof, with
+the same path and lifetime and not readable by scripts, that holds a hash of name and value. A
+cookie is forwarded if its proof exists. So the server keeps no state, several servers may share the
+work, and a workspace that sets a cookie with the name of the proxy's does not get the proxy's
+value.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
 4. `Host` is the public one, and `X-Forwarded-*` describe the browser's request.
 5. The workspace's own token, and the headers of its kind, are added.
 
-Values are bytes as Latin-1 text on both sides (`transfer.raw_request` writes them so), so they arrive
-as the browser sent them.
+Values are bytes as Latin-1 text on both sides (`transfer.raw_request` writes them so), so they
+arrive as the browser sent them.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def inner_xsrf(credentials: CredentialFilter, cookie_headers: Iterable[str]) -> 
 def public_scheme(headers: HTTPHeaders, protocol: str) -> str:
     """Return the scheme that the browser uses.
 
-    A reverse proxy that ends TLS sets a header; otherwise it is the connection's scheme. Without such
-    a proxy, a forged header affects only the client's own workspace.
+    A reverse proxy that ends TLS sets a header; otherwise it is the connection's scheme. Without
+    such a proxy, a forged header affects only the client's own workspace.
     """
     forwarded = (
         headers.get("X-Forwarded-Proto", headers.get("X-Scheme", ""))

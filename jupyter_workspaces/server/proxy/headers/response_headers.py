@@ -1,23 +1,23 @@
 """Builds the response headers for the browser, by an allow list. Pure.
 
 A workspace shares its origin with the Jupyter server in front of it, and its connection with the
-reverse proxies in front of that. So a header may be forwarded only if it affects this response or the
-document made from it:
+reverse proxies in front of that. So a header may be forwarded only if it affects this response or
+the document made from it:
 
 1. Standard names (IANA's field-name registry, and the standards of browsers) are forwarded if they
    are in `ALLOWED`.
 2. Names of applications are forwarded by their prefix (`APPLICATION_PREFIXES`, above all `X-`),
    because scripts read them. Exceptions are those that browsers or proxies act upon (`ACTED_UPON`,
    `ACTED_UPON_PREFIXES`): nginx answers `X-Accel-Redirect: /secret` with a file.
-3. Everything else is dropped, with trailers and headers that `Connection` names. Among it are headers
-   that affect a whole origin (`Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `NEL`,
-   `Report-To`, `Reporting-Endpoints`, `Set-Login`, `Origin-Agent-Cluster`, `Accept-CH`,
+3. Everything else is dropped, with trailers and headers that `Connection` names. Among it are
+   headers that affect a whole origin (`Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`,
+   `NEL`, `Report-To`, `Reporting-Endpoints`, `Set-Login`, `Origin-Agent-Cluster`, `Accept-CH`,
    `Critical-CH`, `Speculation-Rules`, `Use-As-Dictionary`, …), also those that browsers will add.
    Administrators can allow more names (`JupyterWorkspaces.response_headers`).
 4. A value with control characters is dropped with its header.
 
-`Set-Cookie` is rebuilt (`credentials`), `WWW-Authenticate` is checked, and headers with addresses are
-mapped (`address_fields`).
+`Set-Cookie` is rebuilt (`credentials`), `WWW-Authenticate` is checked, and headers with addresses
+are mapped (`address_fields`).
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ ACTED_UPON_PREFIXES = (
     "x-sendfile",  # Apache, lighttpd; also x-sendfile2
 )
 
-# One challenge of a scheme for which the browser asks the user. Negotiate and NTLM authenticate a whole
-# connection, and browsers on an intranet answer them without asking; several challenges in one line
-# could hide one of these.
+# One challenge of a scheme for which the browser asks the user. Negotiate and NTLM authenticate a
+# whole connection, and browsers on an intranet answer them without asking; several challenges in
+# one line could hide one of these.
 _PARAMETER = r"""[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",]+)"""
 _CHALLENGE = re.compile(
     rf"\s*(?:basic|bearer|digest)(?:\s+{_PARAMETER}(?:\s*,\s*{_PARAMETER})*)?\s*", re.IGNORECASE

@@ -27,8 +27,8 @@ _LOOPBACK = ("127.0.0.1", "::1")
 class OriginListener:
     """HTTP server at the origin's own port.
 
-    The sockets are bound at once, so that no other program takes the port. Requests are served after
-    `start`.
+    The sockets are bound at once, so that no other program takes the port. Requests are served
+    after `start`.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ def own_port(
             )
         if getattr(serverapp, "no_auth", False) and ip not in ("", *_LOOPBACK):
             raise InvalidWorkspacesUrl(
-                f"--no-auth serves this machine only. Set workspaces_ip to 127.0.0.1 instead of {ip},"
-                " or leave it out."
+                "--no-auth serves this machine only. Set workspaces_ip to 127.0.0.1 instead of"
+                f" {ip}, or leave it out."
             )
         return [ip or "127.0.0.1"], port
     if not origin.is_loopback or (origin.port == serverapp.port and not serverapp.sock):

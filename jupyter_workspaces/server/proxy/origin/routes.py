@@ -1,7 +1,7 @@
 """URL rules of both origins, if workspaces have an origin of their own.
 
-The workspaces' origin is a web application of its own with five rules. It is served by its `Host` at
-the Jupyter server's port, and at a port of its own if it has one (`listener`).
+The workspaces' origin is a web application of its own with five rules. It is served by its `Host`
+at the Jupyter server's port, and at a port of its own if it has one (`listener`).
 """
 
 from __future__ import annotations

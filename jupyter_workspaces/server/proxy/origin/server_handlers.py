@@ -1,8 +1,8 @@
 """Handlers at the Jupyter server's origin, if workspaces have an origin of their own.
 
-Browsers are redirected to the workspaces' origin with a ticket (steps 1 and 3 of the sign-in that the
-package describes). Only programs with a token are proxied here. Signing out of the server ends the
-sessions of all workspaces.
+Browsers are redirected to the workspaces' origin with a ticket (steps 1 and 3 of the sign-in that
+the package describes). Only programs with a token are proxied here. Signing out of the server ends
+the sessions of all workspaces.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One-time tickets, and the sessions that they open, at the workspaces' own origin. Knows no HTTP.
 
-Only hashes of tickets and session cookies are stored, in memory, so all sessions end with the server.
-Open sessions are an OrderedDict: cachetools drops entries without closing what is open in them, and
-the session libraries for Tornado store sessions in cookies or databases.
+Only hashes of tickets and session cookies are stored, in memory, so all sessions end with the
+server. Open sessions are an OrderedDict: cachetools drops entries without closing what is open in
+them, and the session libraries for Tornado store sessions in cookies or databases.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class SignInLoops:
         self._seen: LRUCache[tuple[str, str, str], deque[float]] = LRUCache(STATES)
 
     def is_loop(self, state: str, workspace_port: WorkspacePort) -> bool:
-        """Count a sign-in of the browser with a state cookie. Returns whether it is one of a loop."""
+        """Count a sign-in of a browser by its state cookie. Returns whether it is in a loop."""
         key, now = (state, workspace_port.namespace, workspace_port.name), self._clock()
         times = self._seen.setdefault(key, deque(maxlen=LOOPS))
         looping = len(times) == LOOPS and times[0] > now - LOOP_SECONDS

@@ -109,8 +109,8 @@ class SessionHandler(ProxyHandler):
     def _signed_out(self) -> web.HTTPError:
         """Return the error for a request without a session.
 
-        It redirects a navigation to the server, which redirects back with a ticket, if the server is
-        known.
+        It redirects a navigation to the server, which redirects back with a ticket, if the server
+        is known.
         """
         if is_top_level(self) and self.separate.server:
             return RedirectTo(f"{self.separate.server}{self.request.uri}")
@@ -146,7 +146,7 @@ class SessionHandler(ProxyHandler):
             self.session.open.pop(id(self), None)
 
     def is_from_our_pages(self) -> bool:
-        """Return whether the request comes from a page of this origin; `allow_origin` is ignored."""
+        """Return whether a page of this origin sent the request; `allow_origin` is ignored."""
         site, origin = (
             self.request.headers.get("Sec-Fetch-Site"),
             self.request.headers.get("Origin"),

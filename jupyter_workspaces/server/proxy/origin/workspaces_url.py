@@ -1,7 +1,7 @@
 """Parses `workspaces_url`, and decides which requests belong to that origin. Pure.
 
-An origin is scheme, host and port (RFC 6454). With a wildcard label, every workspace has an origin of
-its own.
+An origin is scheme, host and port (RFC 6454). With a wildcard label, every workspace has an origin
+of its own.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class WorkspacesOrigin:
         return f"{self.scheme}://{self.netloc(namespace, name)}"
 
     def serves(self, host: str) -> bool:
-        """Return whether a `Host` header belongs to this origin, with a wildcard any label below."""
+        """Return whether a `Host` header belongs to this origin, or to a label of its wildcard."""
         found = self.normal(host)
         if not self.wildcard:
             return found == self._netloc(self.host)

@@ -1,7 +1,9 @@
 // Updates a placeholder page: shows the steps of a start, and reloads when the state changes.
 const {status: url, state} = document.currentScript.dataset;
 const byId = id => document.getElementById(id);
-const marks = {done: ['✓', 'done'], current: ['◐', 'now'], failed: ['▲', 'failed'], waiting: ['○', 'to come']};
+const marks = {
+  done: ['✓', 'done'], current: ['◐', 'now'], failed: ['▲', 'failed'], waiting: ['○', 'to come'],
+};
 let current = '';
 function show(status) {
   const text = JSON.stringify([status.message, status.steps]);
@@ -42,7 +44,7 @@ async function update() {
     byId('problem').textContent = '';
     wait = 1000;
   } catch {
-    byId('problem').textContent = 'The server does not response. Trying again.';
+    byId('problem').textContent = 'The server does not answer. Trying again.';
     wait = Math.min(wait * 2, 15000);
   }
   setTimeout(update, document.hidden ? Math.max(wait, 5000) : wait);

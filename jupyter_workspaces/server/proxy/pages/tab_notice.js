@@ -1,8 +1,10 @@
-// Says in the tab of a workspace what happened to it. See tab_notice.py for how it gets here.
+// Shows a notice in the tab of a workspace that is no longer available. tab_notice.py adds this
+// script to pages.
 //
-// It changes nothing in the page. It asks the proxy (`state`) only after a request of the page failed in a way
-// that the proxy or a server in front of it does, when the browser is online again, and when somebody
-// comes back to the tab after a minute or more (a lost WebSocket leaves no trace that could be seen).
+// It changes nothing in the page. It requests the workspace's state from the proxy only when a
+// request of the page fails like the proxy's or a reverse proxy's own responses, when the browser is
+// online again, and when the user returns to the tab after a minute or more (a closed WebSocket
+// leaves no Resource Timing entry).
 (() => {
   'use strict';
   const script = document.currentScript;
@@ -10,19 +12,21 @@
   script.remove();
 
   const METRIC = 'jupyter-workspaces';
-  const FAILURES = new Set([0, 410, 424, 502, 503, 504]); // 0: no answer; 424 and others: proxies in front
-  const FIRST = 2000, LONGEST = 30000, RETURN = 60000, TIMEOUT = 15000, FAREWELL = 10000;
+  // 0: no response; 424 and others: reverse proxies in front.
+  const FAILURES = new Set([0, 410, 424, 502, 503, 504]);
+  const FIRST = 2000, LONGEST = 30000, RETURN = 60000, TIMEOUT = 15000, RUNNING_NOTICE = 10000;
   const stateUrl = new URL('state', script.src).href;
   const own = new URL('.', script.src).href;
   const workspace = new URL('../../', script.src).href;
   const name = decodeURIComponent(workspace.split('/').at(-2));
-  const ask = window.fetch.bind(window);
+  const originalFetch = window.fetch.bind(window);
 
-  let wait = FIRST, timer = 0, earliest = 0, looked = Date.now(), wanted = false, probe = false;
-  let unanswered = 0, asking = false;
-  let shown = null; // what the bar says, or null
-  let closed = ''; // the message that was closed by hand
-  let away = false;
+  let wait = FIRST, timer = 0, earliest = 0, lastCheck = Date.now();
+  let checkRequested = false, probe = false;
+  let failures = 0, checking = false;
+  let shown = null; // the state in the notice, or null
+  let dismissed = ''; // the message that the user dismissed
+  let unavailable = false;
 
   function failed(entry) {
     if (!entry.name.startsWith(workspace) || entry.name.startsWith(own)) return false;
@@ -31,30 +35,30 @@
     return Boolean(timing) || FAILURES.has(entry.responseStatus);
   }
 
-  function plan() {
-    if (timer || asking || document.hidden) return;
-    timer = setTimeout(look, Math.max(0, earliest - Date.now()));
+  function scheduleCheck() {
+    if (timer || checking || document.hidden) return;
+    timer = setTimeout(checkState, Math.max(0, earliest - Date.now()));
   }
 
-  function want() {
-    wanted = true;
-    plan();
+  function requestCheck() {
+    checkRequested = true;
+    scheduleCheck();
   }
 
-  async function stateNow() {
+  async function requestState() {
     const url = probe ? stateUrl + '?probe=1' : stateUrl;
     try {
-      const answer = await ask(url, {
+      const answer = await originalFetch(url, {
         headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT),
       });
       const status = await answer.json();
-      if (typeof status.message !== 'string') throw new TypeError('not ours');
-      unanswered = 0;
+      if (typeof status.message !== 'string') throw new TypeError('not a response of the proxy');
+      failures = 0;
       if (!answer.ok) return {state: 'refused', message: status.message, action: 'reload'};
       return status;
     } catch {
-      unanswered += 1;
-      if (unanswered === 1 && !away) return null; // once may be chance
+      failures += 1;
+      if (failures === 1 && !unavailable) return null; // one failure may be accidental
       return {
         state: 'server',
         message: `The Jupyter server that opens workspace '${name}' does not answer. Trying again.`,
@@ -63,37 +67,38 @@
     }
   }
 
-  async function look() {
+  async function checkState() {
     timer = 0;
     if (document.hidden) return;
-    wanted = false;
-    asking = true;
-    const status = await stateNow();
-    asking = false;
-    looked = Date.now();
-    earliest = looked + wait;
+    checkRequested = false;
+    checking = true;
+    const status = await requestState();
+    checking = false;
+    lastCheck = Date.now();
+    earliest = lastCheck + wait;
     wait = Math.min(wait * 2, LONGEST);
     if (status === null) {
-      want();
+      requestCheck();
     } else if (status.state === 'running') {
       probe = false;
-      if (away) {
+      if (unavailable) {
         wait = FIRST;
-        say({state: 'running', message: `Workspace '${name}' is running again.`, action: 'reload'});
-        setTimeout(() => shown && shown.state === 'running' && hide(), FAREWELL);
+        const message = `Workspace '${name}' is running again.`;
+        showNotice({state: 'running', message, action: 'reload'});
+        setTimeout(() => shown && shown.state === 'running' && hideNotice(), RUNNING_NOTICE);
       }
-      away = false;
-      closed = '';
-      if (wanted) plan();
+      unavailable = false;
+      dismissed = '';
+      if (checkRequested) scheduleCheck();
     } else {
-      if (!away) wait = FIRST * 2;
-      away = true;
-      say(status);
-      want();
+      if (!unavailable) wait = FIRST * 2;
+      unavailable = true;
+      showNotice(status);
+      requestCheck();
     }
   }
 
-  // The bar
+  // The notice
 
   const COLOURS = {paused: 'muted', stopping: 'muted', gone: 'muted', starting: 'brand', running: 'done'};
   const SIGNS = {
@@ -139,14 +144,14 @@
   `;
   let host = null, bar = null;
 
-  function made(tag, attributes = {}, ...children) {
+  function createElement(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
     element.append(...children);
     return element;
   }
 
-  function drawing(path, className) {
+  function createIcon(path, className) {
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     svg.setAttribute('viewBox', '0 0 16 16');
     svg.setAttribute('aria-hidden', 'true');
@@ -163,23 +168,23 @@
     return light ? light === 'false' : matchMedia('(prefers-color-scheme: dark)').matches;
   }
 
-  function build() {
-    host = made('div', {'data-jupyter-workspaces': 'notice'});
+  function createHost() {
+    host = createElement('div', {'data-jupyter-workspaces': 'notice'});
     const shadow = host.attachShadow({mode: 'open'});
-    const sheet = new CSSStyleSheet(); // no style element: a page's policy may forbid that
+    const sheet = new CSSStyleSheet(); // a page's policy may forbid a style element
     sheet.replaceSync(STYLE);
     shadow.adoptedStyleSheets = [sheet];
-    bar = made('div', {role: 'alert', class: 'bar'});
+    bar = createElement('div', {role: 'alert', class: 'bar'});
     shadow.append(bar);
     host.addEventListener('keydown', event => {
-      if (event.key === 'Escape') close();
-      event.stopPropagation(); // the page's shortcuts are not meant
+      if (event.key === 'Escape') closeNotice();
+      event.stopPropagation(); // not for the page's shortcuts
     });
   }
 
   function button(action) {
     if (action === 'reload') {
-      const reload = made('button', {type: 'button'}, 'Reload');
+      const reload = createElement('button', {type: 'button'}, 'Reload');
       reload.addEventListener('click', () => location.reload());
       return reload;
     }
@@ -190,47 +195,50 @@
       return '';
     }
     if (!['http:', 'https:'].includes(url.protocol)) return '';
-    // In a tab of its own: what is not saved in this one stays.
-    return made('a', {href: url.href, target: '_blank', rel: 'noopener', title: 'Opens in a new tab'}, action.label);
+    // Opens in a new tab, because this one may have unsaved changes.
+    const attributes = {href: url.href, target: '_blank', rel: 'noopener'};
+    return createElement('a', {...attributes, title: 'Opens in a new tab'}, action.label);
   }
 
-  function say(status) {
+  function showNotice(status) {
     if (shown && shown.message === status.message) return;
-    if (closed === status.message) return;
-    closed = '';
+    if (dismissed === status.message) return;
+    dismissed = '';
     shown = status;
-    if (!host) build();
+    if (!host) createHost();
     const colour = COLOURS[status.state] || 'error';
     const sign = status.state === 'gone' ? SIGNS.gone : SIGNS[colour];
-    const exit = made('button', {type: 'button', class: 'close', 'aria-label': 'Close', title: 'Close'}, drawing(SIGNS.close, ''));
-    exit.addEventListener('click', close);
-    const words = made('div', {class: 'words'}, made('span', {}, status.message));
+    const attributes = {type: 'button', class: 'close', 'aria-label': 'Close', title: 'Close'};
+    const exit = createElement('button', attributes, createIcon(SIGNS.close, ''));
+    exit.addEventListener('click', closeNotice);
+    const words = createElement('div', {class: 'words'}, createElement('span', {}, status.message));
     if (status.action) words.append(button(status.action));
     const focused = host.shadowRoot.activeElement !== null;
     bar.classList.toggle('dark', isDark());
-    bar.replaceChildren(drawing(sign, `sign ${colour}`), words, exit);
+    bar.replaceChildren(createIcon(sign, `sign ${colour}`), words, exit);
     if (focused) (words.querySelector('a, button') || exit).focus();
-    if (!host.isConnected) document.documentElement.insertBefore(host, document.body); // reached first by Tab
+    // Before the body, so that it is first in tab order.
+    if (!host.isConnected) document.documentElement.insertBefore(host, document.body);
   }
 
-  function hide() {
+  function hideNotice() {
     shown = null;
     if (host) host.remove();
   }
 
-  function close() {
-    closed = shown ? shown.message : '';
-    hide();
+  function closeNotice() {
+    dismissed = shown ? shown.message : '';
+    hideNotice();
   }
 
-  // When to ask
+  // Events after which the state is requested
 
   new PerformanceObserver(list => {
-    if (list.getEntries().some(failed)) want();
+    if (list.getEntries().some(failed)) requestCheck();
   }).observe({type: 'resource', buffered: true});
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) return;
-    if (wanted || Date.now() - looked > RETURN) want();
+    if (checkRequested || Date.now() - lastCheck > RETURN) requestCheck();
   });
-  window.addEventListener('online', want);
+  window.addEventListener('online', requestCheck);
 })();

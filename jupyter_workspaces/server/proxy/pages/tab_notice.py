@@ -1,10 +1,11 @@
 """Script element that shows a notice in the tab of a workspace that is no longer available. Pure.
 
-JupyterLab's dialog about a lost connection has a fixed text, and other programs show less. So the proxy
-appends one script element to the page that a browser opens in a tab. The script (`tab_notice.js`)
-changes nothing in the page, and sends nothing while the workspace responds. It reads the browser's
-Resource Timing entries, in which the header `Server-Timing` (W3C) marks responses of this server in
-place of the workspace. Then it requests the state from `handlers.tab_notice.StateHandler`.
+JupyterLab's dialog about a lost connection has a fixed text, and other programs show less. So the
+proxy appends one script element to the page that a browser opens in a tab. The script
+(`tab_notice.js`) changes nothing in the page, and sends nothing while the workspace responds. It
+reads the browser's Resource Timing entries, in which the header `Server-Timing` (W3C) marks
+responses of this server in place of the workspace. Then it requests the state from
+`handlers.tab_notice.StateHandler`.
 
 All other bytes are the program's own. A page gets the element only if
 

@@ -1,11 +1,11 @@
 r"""Rewrites a workspace's addresses in any text: attributes, scripts, style sheets. Pure.
 
-A workspace's path is long and unique, so its address is recognized wherever a URL can begin. Its special
-characters may be escaped as in HTML (`&#x2F;`), JavaScript or JSON (`\/`, `\u002f`). The text around an
-address is not parsed, so it may be cut anywhere, and time is linear in its length.
+A workspace's path is long and unique, so its address is recognized wherever a URL can begin. Its
+special characters may be escaped as in HTML (`&#x2F;`), JavaScript or JSON (`\/`, `\u002f`). The
+text around an address is not parsed, so it may be cut anywhere, and time is linear in its length.
 
-Text that browsers do not use as a URL stays: text of which an address is only a part, and parameters of
-a query (`login?next=/workspace/…`), which the program reads again.
+Text that browsers do not use as a URL stays: text of which an address is only a part, and
+parameters of a query (`login?next=/workspace/…`), which the program reads again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Chooses the rewriter for a body by its content type. Pure.
 
-Bodies in which browsers use URLs by themselves are rewritten: pages, scripts, style sheets, XML, web
-manifests. Data is not: JSON, text and event streams may be a user's files (the contents API of
+Bodies in which browsers use URLs by themselves are rewritten: pages, scripts, style sheets, XML,
+web manifests. Data is not: JSON, text and event streams may be a user's files (the contents API of
 Jupyter), and so may downloads. The only exception is the list of kernels (`kernelspecs`).
 """
 

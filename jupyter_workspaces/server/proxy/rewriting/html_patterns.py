@@ -92,8 +92,8 @@ class TagPart(Enum):
 class TagRule(NamedTuple):
     """Transition from one part of a tag to the next.
 
-    `run` matches the bytes of the part, `after` is the part that follows, and `consumed` the number of
-    bytes after the run that belong to the step.
+    `run` matches the bytes of the part, `after` is the part that follows, and `consumed` the number
+    of bytes after the run that belong to the step.
     """
 
     run: re.Pattern[bytes]

@@ -1,9 +1,9 @@
 """Rewrites the URLs in a page's attributes, scripts and style sheets.
 
-There are two rules. In attributes that contain URLs, every root-absolute URL is mapped: a program whose
-kind sets `removePathPrefix` writes no others. In scripts, style sheets and other attributes, only the
-workspace's own path is recognized (`addresses`). What people read or type stays: text, comments,
-`<textarea>`, `<title>`, and the attribute `value`.
+There are two rules. In attributes that contain URLs, every root-absolute URL is mapped: a program
+whose kind sets `removePathPrefix` writes no others. In scripts, style sheets and other attributes,
+only the workspace's own path is recognized (`addresses`). What people read or type stays: text,
+comments, `<textarea>`, `<title>`, and the attribute `value`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ class HtmlRewriter(HtmlTokenizer):
     def _config_string(self, keys: Sequence[str], value: str) -> str:
         """Rewrite a string of JupyterLab's configuration.
 
-        `appUrl` and similar strings are relative to `baseUrl` in spite of their slash, so they stay.
+        `appUrl` and similar strings are relative to `baseUrl` in spite of their slash, so they
+        stay.
         """
         full = keys[-1] == "baseUrl" or (keys[-1].startswith("full") and keys[-1].endswith("Url"))
         own = value.startswith(self._path.inner) or value == self._path.inner[:-1]

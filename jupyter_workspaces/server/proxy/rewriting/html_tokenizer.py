@@ -39,8 +39,8 @@ State = Callable[[bytes, int, "list[bytes]"], int]
 class HtmlTokenizer:
     """Returns HTML unchanged, byte for byte. Subclasses change start tags and raw text.
 
-    Works on any encoding that contains ASCII (UTF-8, Latin-1, Shift JIS and others). Feed it the bytes
-    as they arrive, then call `finish`.
+    Works on any encoding that contains ASCII (UTF-8, Latin-1, Shift JIS and others). Feed it the
+    bytes as they arrive, then call `finish`.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class HtmlTokenizer:
         return len(data)
 
     def _opening(self, data: bytes, position: int, out: list[bytes]) -> int:
-        """Process a byte of the states tag open, end tag open, markup declaration open and so on."""
+        """Process one byte after `<`, `</` or `<!`, which decides what begins there."""
         opening, byte = bytes(self._held), data[position : position + 1]
         if opening + byte in MARKUP_OPENINGS:
             self._held += byte

@@ -1,7 +1,7 @@
 """Rewrites the strings in a JSON document incrementally, and keeps all other bytes.
 
-No library is used: incremental parsers (`ijson`) return events without the bytes of the document, and
-what is not valid JSON must pass unchanged.
+No library is used: incremental parsers (`ijson`) return events without the bytes of the document,
+and what is not valid JSON must pass unchanged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rewrites a Jupyter server's list of kernels, the only JSON document whose URLs a page uses unchanged.
+"""Rewrites a Jupyter server's list of kernels, the only JSON document that is rewritten.
 
-Its `resources` are root-absolute. Without rewriting, a JupyterLab behind a base URL shows its kernels
-without logos.
+JupyterLab uses the root-absolute URLs in its `resources` unchanged. Without rewriting, a JupyterLab
+behind a base URL shows its kernels without logos.
 """
 
 from __future__ import annotations

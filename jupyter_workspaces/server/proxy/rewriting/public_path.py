@@ -1,8 +1,8 @@
 """Mapping between a workspace's paths in the browser and in the program. Pure.
 
-A workspace serves the path that it got when it started: below the base URL of the server that started
-it, `workspace/connect/{namespace}/{name}/{portId}/`, or `/` if its kind sets `removePathPrefix`. A
-server with another base URL replaces one by the other, inward and outward.
+A workspace serves the path that it got when it started: below the base URL of the server that
+started it, `workspace/connect/{namespace}/{name}/{portId}/`, or `/` if its kind sets
+`removePathPrefix`. A server with another base URL replaces one by the other, inward and outward.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Table of the HTML attributes that contain URLs, and patterns to find the URLs in them. Pure.
 
-Sources: WHATWG HTML, “Attributes”; SVG 2; htmx, whose attributes are the most common non-standard ones.
+Sources: WHATWG HTML, “Attributes”; SVG 2; htmx, whose attributes are the most common non-standard
+ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Checks of HTTP/1.1 messages that this hop must make itself: framing, validity, connection options.
+"""Checks of HTTP/1.1 messages that every hop must make: framing, validity, connection options.
 
-Tornado parses requests and aiohttp parses responses, each as leniently as clients and programs need.
-A message that they accept, and that another program in the chain could parse differently, is
+Tornado parses requests and aiohttp parses responses, each as leniently as clients and programs
+need. A message that they accept, and that another program in the chain could parse differently, is
 rejected here before a byte of it is forwarded (request smuggling).
 
 Sources: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).

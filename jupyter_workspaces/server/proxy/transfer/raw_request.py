@@ -1,8 +1,8 @@
 """Requests whose header values are written byte for byte.
 
-Tornado reads header values as Latin-1 text, one character per byte. aiohttp would write that text as
-UTF-8; the classes here write it as Latin-1. This module imports aiohttp, so it is imported with the
-first request.
+Tornado reads header values as Latin-1 text, one character per byte. aiohttp would write that text
+as UTF-8; the classes here write it as Latin-1. This module imports aiohttp, so it is imported with
+the first request.
 """
 
 from __future__ import annotations

@@ -116,7 +116,10 @@ class ServiceStrategy(Strategy):
 
 
 def _free_address() -> str:
-    """Return a loopback address outside of the range of pods; nothing is sent elsewhere."""
+    """Return a random loopback address outside of the range of pods.
+
+    Nothing that is sent there leaves the machine.
+    """
     first, second, third = secrets.token_bytes(3)
     return f"127.{128 + first % 126}.{second}.{1 + third % 254}"
 

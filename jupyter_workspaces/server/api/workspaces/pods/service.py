@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyter_workspaces.kube.catalog import EVENTS, PODS
-from jupyter_workspaces.kube.client import REQUEST_SECONDS
 from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.ownership import controller
+from jupyter_workspaces.kube.transport import REQUEST_SECONDS
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
 from jupyter_workspaces.server.api.workspaces.volumes.views import claims_of_workspace
 from jupyter_workspaces.server.api.workspaces.workspaces.service import Workspaces

@@ -28,12 +28,12 @@ _MOST_SECONDS = 2**31 - 1
 
 
 def check_pod_spec(spec: Object, path: str, *, is_pod: bool = False) -> list[Cause]:
-    """Check a PodSpec.
+    """Check a PodSpec. Return what is invalid.
 
     Args:
         spec: the PodSpec.
         path: path of the spec.
-        is_pod: whether it is that of a pod, where host ports need a number.
+        is_pod: whether it is in a pod; with hostNetwork, templates may leave out host ports.
     """
     causes: list[Cause] = []
     usable = check_volumes(spec.get("volumes"), f"{path}.volumes", causes)
