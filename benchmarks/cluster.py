@@ -1,4 +1,4 @@
-"""The embedded cluster alone: how fast it is there, what it holds when idle, how many requests it answers over TLS."""
+"""The embedded cluster alone: time to start, idle memory, and requests per second over TLS."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The controller on a real API server: many workspaces at once, what they cost the API server, and what it hears when nothing happens.
+"""The controller on a real API server: load of many workspaces, and requests when idle.
 
-Needs the programs of tests/control_plane (`python tests/control_plane/control_plane_binaries.py` builds them once). Pods are simulated by kwok.
+Needs the programs of tests/control_plane, which
+`python tests/control_plane/control_plane_binaries.py` builds once. kwok simulates the pods.
 """
 
 from __future__ import annotations

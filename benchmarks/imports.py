@@ -24,7 +24,7 @@ def import_milliseconds(statement: str) -> float:
 
 
 def extension_milliseconds() -> float:
-    """Importing the extension after jupyter_server, plus what loading it takes in a server, median of several."""
+    """Measure the extension's import after jupyter_server's, and its loading; the median."""
     code = (
         "import time, jupyter_server.serverapp as s, jupyter_workspaces\n"
         "app = s.ServerApp()\n"

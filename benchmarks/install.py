@@ -1,4 +1,4 @@
-"""How long `pip install .` takes on a machine without Node, from a clean checkout, with a warm registry cache."""
+"""Time of `pip install .` without Node, from a clean checkout, with a warm cache."""
 
 from __future__ import annotations
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure. `reference` says what it was compared with in the same run, `goal` what it should not exceed (or reach)."""
+    """One measured figure.
+
+    `reference` is what it was compared with in the same run, `goal` is its limit.
+    """
 
     name: str
     value: str

@@ -1,4 +1,4 @@
-"""How long a change in the cluster takes to the panel's model: Kubernetes API → cache → live feed → client → model."""
+"""Time from a change in the cluster to the panel's model: API, cache, feed, client, model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHANGES = 200
 
 
 async def lags(home: Path, client: jw.AsyncClient) -> tuple[list[float], list[float]]:
-    """Milliseconds of each change, from before it is sent to when the model shows it; and of the write alone."""
+    """Return the milliseconds until the model shows each change, and of the write alone."""
     model, told = Model(), asyncio.Event()
     found, writes = [], []
 

@@ -1,4 +1,4 @@
-"""What the timer of an open panel with 1,000 rows costs in a browser: `python benchmarks/panel_timer.py`.
+"""Cost of the timer of an open panel with 1,000 rows: `python benchmarks/panel_timer.py`.
 
 Needs Playwright and a Chromium, as tests/browser_panel does. Prints the milliseconds of one tick with the panel in view, and of
 the ticks of a minute with it hidden, each with the layout that follows.

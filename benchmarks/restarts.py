@@ -1,4 +1,4 @@
-"""Seconds until a local cluster that was started again is usable, through a server, the command line and a kernel's client.
+"""Seconds until a restarted local cluster is usable by server, command line and client.
 
 After `local reset` + `start` (another port, token and authority) and after `local stop` + `start`.
 """

@@ -1,4 +1,4 @@
-"""`python benchmarks/run.py [name …]`: measure, and print a table of figures with their goals and what they were compared with.
+"""`python benchmarks/run.py [name …]`: measure, and print figures, goals and references.
 
 Names: install, imports, cluster, workspace, panel, rewriter; and, if they are named, controller (5 minutes, a real control plane),
 restarts (2 minutes) and soak (bombs, 4 minutes).

@@ -1,4 +1,4 @@
-"""From spawn to the Lab's page through the proxy, beside a bare JupyterLab on the same machine in the same run; pause and resume."""
+"""Time from spawn to the Lab's page, compared with a bare JupyterLab; pause and resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bombs against real servers under a memory limit: stalls of their event loops, growth, and 5xx answers.
+"""Attacks on real servers under a memory limit: event loop stalls, growth, 5xx responses.
 
 Three servers run on a throw-away local cluster: the cluster's own API server, `serve`, and a Jupyter server below a base URL
 whose proxy leads to a hostile program in a workspace. Each may take 4 GiB of address space. Each bomb is thrown once, while another

@@ -1,4 +1,4 @@
-"""The bombs: what a stranger, a user or a workspace's program sends. Each returns what came back."""
+"""The attacks, by strangers, users and workspaces. Each returns the responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hostile program in a workspace: pages that are hard to rewrite, and WebSockets that send more than anybody reads.
+"""A hostile program in a workspace: pages hard to rewrite, and WebSockets that flood.
 
 `python program.py ADDRESS PORT`. Run by the node for the image that `servers.py` names in `images.yaml`.
 """

@@ -1,4 +1,4 @@
-"""The three servers that are bombed, each in a process of its own that may take 4 GiB of address space."""
+"""The three attacked servers, each a process with at most 4 GiB of address space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process of its own that asks each server for its health every 10 ms and reads its memory: not slowed by what throws bombs."""
+"""Probe each server every 10 ms and read its memory, in a process apart from the attacks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Watched:
-    """The slowest answer in milliseconds; memory that was taken and kept, and the most that was taken, in MB."""
+    """Slowest response in milliseconds; growth and peak of memory in MB."""
 
     name: str
     slowest_ms: float

@@ -1,6 +1,8 @@
-"""Real JupyterLab servers on a throw-away cluster, and a real browser to look at them. A session of its own: see tests/run.py.
+"""Real JupyterLab servers on a throw-away cluster, and a real browser.
 
-`--cluster real` gives the servers a real Kubernetes control plane, with our node in it, instead of the embedded cluster.
+This is a pytest session of its own: see tests/run.py.
+
+`--cluster real` uses a real Kubernetes control plane with our node instead of the embedded cluster.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def cluster_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a cluster that all servers of the session share; stopped and deleted at the end."""
+    """The directory of the cluster that all servers of the session share."""
     from jupyter_workspaces.local import launch
 
     home = tmp_path_factory.mktemp("cluster") / "home"

@@ -1,4 +1,4 @@
-"""An open panel while the cluster's API fails: it says since when it is not live, asks seldom, and is up to date soon afterwards."""
+"""An open panel while the cluster's API fails: staleness, few requests, quick recovery."""
 
 from __future__ import annotations
 

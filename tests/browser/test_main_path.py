@@ -1,4 +1,4 @@
-"""The main job as a person does it: panel, spawn, open, work, pause, resume, files there, delete."""
+"""The main path in a browser: panel, spawn, open, work, pause, resume, files, delete."""
 
 from __future__ import annotations
 

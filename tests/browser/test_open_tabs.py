@@ -1,4 +1,4 @@
-"""Tabs that stay open on a workspace that was deleted or paused: they ask rarely, say what happened, and work again after a resume."""
+"""Open tabs of a deleted or paused workspace: few requests, a notice, and a resume."""
 
 from __future__ import annotations
 

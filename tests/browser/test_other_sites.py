@@ -1,4 +1,4 @@
-"""What a real browser sends for pages of other sites to `serve --no-auth`, and that it gets nothing for them."""
+"""`serve --no-auth` rejects the requests that a real browser sends for other sites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a workspace's own page can do to the Jupyter server, with and without an origin of its own (docs/workspaces-url.md)."""
+"""What a workspace's page can do to the Jupyter server (docs/workspaces-url.md)."""
 
 from __future__ import annotations
 
