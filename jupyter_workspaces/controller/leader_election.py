@@ -29,10 +29,9 @@ from jupyter_workspaces.kube.errors import (
     Conflict,
     NotFound,
 )
+from jupyter_workspaces.kube.types import Object
 
 log = logging.getLogger(__name__)
-
-Object = dict[str, Any]
 
 
 class StillWorking(Exception):

@@ -9,12 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from jupyter_workspaces.common.supervision import Supervisor, ended
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
 from jupyter_workspaces.kube.reflector import Key, Reflector, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.unreadable import mapping
@@ -28,7 +29,6 @@ from .workspaces.reconciler import WorkspaceReconciler
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 Reconcile = Callable[[Key], Awaitable[float | None]]
 
 WORKERS = 8

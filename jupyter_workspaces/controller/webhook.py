@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -21,6 +20,7 @@ from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.admission import Operation, Review, review
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.resources.views import MetadataView, WorkspaceView
@@ -29,7 +29,6 @@ from .workspaces.caches import WorkspacesByKind
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 PATH = "/validate"
 BODY_BYTES = 16 * 2**20

@@ -17,7 +17,6 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from cryptography import x509
 
@@ -33,10 +32,10 @@ from jupyter_workspaces.kube.errors import (
     NotFound,
 )
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import Object
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 AUTHORITY_DAYS, AUTHORITY_RENEW_DAYS = 5 * 365.0, 180.0
 SERVER_DAYS, SERVER_RENEW_DAYS = 90.0, 30.0

@@ -10,7 +10,7 @@ import base64
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Literal
 
 from jupyter_workspaces._version import __version__
 from jupyter_workspaces.kube.catalog import (
@@ -24,6 +24,7 @@ from jupyter_workspaces.kube.catalog import (
 )
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import component_names
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.resources.views import MetadataView
@@ -39,7 +40,6 @@ from .plan import (
     why_not_upgrade,
 )
 
-Object = dict[str, Any]
 State = Literal["good", "note", "bad"]
 
 OLDEST = (1, 29)

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from jupyter_workspaces.common.documents import json_patch, yaml_text
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled, component_names
 from jupyter_workspaces.resources.catalog import BY_KIND
-
-Object = dict[str, Any]
 
 NAMESPACE = component_names.NAMESPACE
 PART_OF = "app.kubernetes.io/part-of"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
@@ -27,13 +27,13 @@ from jupyter_workspaces.kube.errors import (
     Forbidden,
     NotFound,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import component_names, kubeflow_controller, metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.views import MetadataView
 
 from . import manifests
 
-Object = dict[str, Any]
 Action = Literal["create", "change", "keep", "leave", "refuse", "delete"]
 
 MANAGER = "jupyter-workspaces-install"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.catalog import (
@@ -19,6 +18,7 @@ from jupyter_workspaces.kube.catalog import (
 )
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError, NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import component_names, metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
 from jupyter_workspaces.resources.views import MetadataView, PodView, container_state
@@ -30,7 +30,6 @@ from .plan import (
     crd_name,
 )
 
-Object = dict[str, Any]
 Report = Callable[[str], None]
 Check = Callable[[Cluster, Object | None], Awaitable[str | None]]
 """Returns what is missing in the state of an object, which may not exist; None if all is well."""

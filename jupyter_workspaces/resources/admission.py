@@ -7,18 +7,17 @@ API server of the local cluster (`local/admission.py`). The rules themselves are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import kind_rules, workspace_rules
 from .catalog import WORKSPACE_KINDS, WORKSPACES
 from .rule_lookup import Lookup
 
-Object = Mapping[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 
 
@@ -38,7 +37,11 @@ class Review:
 
 
 def review(
-    resource: Resource, operation: Operation, old: Object | None, new: Object | None, lookup: Lookup
+    resource: Resource,
+    operation: Operation,
+    old: ObjectView | None,
+    new: ObjectView | None,
+    lookup: Lookup,
 ) -> Review:
     """Apply the rules to a write. Other resources than ours are always allowed.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid, required
 from jupyter_workspaces.kube.labels import check_labels, check_selector
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import mount_paths
 from .rule_lookup import Lookup
@@ -21,14 +22,12 @@ from .templates import TemplateError, render
 from .views import DIMENSIONS, WorkspaceKindView, WorkspaceView
 from .workspace_rules import check_pod_metadata
 
-Object = Mapping[str, Any]
-
 _SHEBANG = re.compile(r"#![ \t]*([^ \t]+)(?:[ \t]+.+)?")
 _LONGEST_SHEBANG = 255
 _SHOWN_WORKSPACES = 3
 
 
-def why_in_use(kind: Object, lookup: Lookup) -> str | None:
+def why_in_use(kind: ObjectView, lookup: Lookup) -> str | None:
     """Return the reason why a kind cannot be deleted, or None if no workspace uses it."""
     users = [WorkspaceView(one) for one in lookup.workspaces_of_kind(kind["metadata"]["name"])]
     if not users:
@@ -42,7 +41,7 @@ def why_in_use(kind: Object, lookup: Lookup) -> str | None:
     return f"{count} this kind: {names}. {advice}"
 
 
-def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause], list[str]]:
+def check(old: ObjectView | None, new: ObjectView, lookup: Lookup) -> tuple[list[Cause], list[str]]:
     """Return the causes that refuse the new object, and warnings for the user."""
     if new["metadata"].get("deletionTimestamp"):
         return [], []
@@ -78,7 +77,7 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause],
     return causes, warnings
 
 
-def _check_templates(template: Object) -> Iterator[Cause]:
+def _check_templates(template: ObjectView) -> Iterator[Cause]:
     """Yield a cause for each value whose template cannot be rendered."""
     for field, text in _templated_values(template):
         try:
@@ -87,7 +86,7 @@ def _check_templates(template: Object) -> Iterator[Cause]:
             yield invalid(field, text, str(error))
 
 
-def _templated_values(template: Object) -> Iterator[tuple[str, str]]:
+def _templated_values(template: ObjectView) -> Iterator[tuple[str, str]]:
     """Yield path and text of each value that may hold templates."""
     at = "spec.podTemplate"
     for entry in template.get("extraEnv") or ():
@@ -103,7 +102,7 @@ def _templated_values(template: Object) -> Iterator[tuple[str, str]]:
                 yield field, value
 
 
-def _check_options(options: Object, at: str) -> Iterator[Cause]:
+def _check_options(options: ObjectView, at: str) -> Iterator[Cause]:
     """Yield causes for a default or a redirect to an unknown option, and for redirect cycles."""
     values = {value["id"]: value for value in options["values"]}
     unknown = f"no such option; available: {', '.join(values)}"
@@ -127,12 +126,12 @@ def _check_options(options: Object, at: str) -> Iterator[Cause]:
             yield invalid(field, target, f"the redirects form a cycle: {cycle}")
 
 
-def _redirect(option: Object) -> str | None:
+def _redirect(option: ObjectView) -> str | None:
     target: str | None = (option.get("redirect") or {}).get("to")
     return target
 
 
-def _check_ports(template: Object) -> Iterator[Cause]:
+def _check_ports(template: ObjectView) -> Iterator[Cause]:
     """Yield causes for ports of images that are not declared, or that use a number twice."""
     declared = {port["id"] for port in template["ports"]}
     for value in template["options"]["imageConfig"]["values"]:
@@ -148,7 +147,7 @@ def _check_ports(template: Object) -> Iterator[Cause]:
             numbers.add(port["port"])
 
 
-def _check_probe(template: Object) -> Iterator[Cause]:
+def _check_probe(template: ObjectView) -> Iterator[Cause]:
     """Yield causes for an activity probe with a script that cannot run or an unknown port."""
     probe, at = template.get("activityProbe") or {}, "spec.podTemplate.activityProbe"
     if "podExec" in probe:
@@ -163,7 +162,7 @@ def _check_probe(template: Object) -> Iterator[Cause]:
             yield invalid(f"{at}.jupyter.portId", port_id, detail)
 
 
-def _check_activity_rules(spec: Object) -> tuple[list[Cause], list[str]]:
+def _check_activity_rules(spec: ObjectView) -> tuple[list[Cause], list[str]]:
     """Return causes and warnings for `spec.activityRules`: the first rule that matches decides."""
     causes: list[Cause] = []
     warnings: list[str] = []
@@ -192,7 +191,7 @@ def _check_activity_rules(spec: Object) -> tuple[list[Cause], list[str]]:
     return causes, warnings
 
 
-def _check_filter_rules(spec: Object) -> Iterator[Cause]:
+def _check_filter_rules(spec: ObjectView) -> Iterator[Cause]:
     """Yield causes for filter rules without an effect, or with conditions that never apply."""
     for index, rule in enumerate(spec.get("filterRules") or ()):
         at, effect = f"spec.filterRules[{index}]", rule["effect"]
@@ -207,7 +206,7 @@ def _check_filter_rules(spec: Object) -> Iterator[Cause]:
                     yield invalid(f"{at}.match[{position}].{name}", condition, detail)
 
 
-def _check_selectors(spec: Object) -> list[Cause]:
+def _check_selectors(spec: ObjectView) -> list[Cause]:
     """Return causes for the label selectors of rules, and of sizes, which go into pods."""
     causes: list[Cause] = []
     for index, rule in enumerate(spec.get("activityRules") or ()):
@@ -245,7 +244,7 @@ def _check_affinity(value: Any, at: str) -> list[Cause]:
     return causes
 
 
-def _check_used_options(old: Object, new: Object, lookup: Lookup) -> list[Cause]:
+def _check_used_options(old: ObjectView, new: ObjectView, lookup: Lookup) -> list[Cause]:
     """Return causes for options that were changed or removed while workspaces use them."""
     forbidden: dict[tuple[str, str], str] = {}
     for dimension in DIMENSIONS:

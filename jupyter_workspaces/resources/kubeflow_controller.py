@@ -6,11 +6,10 @@ Two controllers must not reconcile the same Workspaces. While Kubeflow's runs, o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timezone
-from typing import Any
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 DEPLOYMENT = "workspaces-controller"
 LEASE = "kubeflow-workspace-controller"
@@ -18,7 +17,7 @@ _DEFAULT_LEASE_SECONDS = 15.0
 
 
 def find_running(
-    deployments: Iterable[Object], leases: Iterable[Object], now: datetime | None = None
+    deployments: Iterable[ObjectView], leases: Iterable[ObjectView], now: datetime | None = None
 ) -> str | None:
     """Describe where Kubeflow's controller runs, for people; None if it does not run.
 
@@ -45,5 +44,5 @@ def find_running(
     return None
 
 
-def _place(obj: Object) -> str:
+def _place(obj: ObjectView) -> str:
     return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid
-
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 _VALID_START = re.compile("/[^/]")
 """Start of a mount path that the schema of a Workspace accepts."""
@@ -48,7 +46,7 @@ def normal(path: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
-def clashes(volumes: Object, kind_template: Object | None, at: str) -> Iterator[Cause]:
+def clashes(volumes: ObjectView, kind_template: ObjectView | None, at: str) -> Iterator[Cause]:
     """Yield a cause for each mount path that the workspace cannot have.
 
     A path is refused where another volume of the workspace, its home or a volume of its kind is
@@ -95,7 +93,7 @@ def _clash(mount: _Mount, other: _Mount) -> str | None:
     return None
 
 
-def _of_kind(volumes: Object, template: Object) -> Iterator[_Mount]:
+def _of_kind(volumes: ObjectView, template: ObjectView) -> Iterator[_Mount]:
     home = (template.get("volumeMounts") or {}).get("home")
     if volumes.get("home") and home:
         yield _Mount(normal(home), f"the home volume {volumes['home']}")
@@ -107,7 +105,7 @@ def _of_kind(volumes: Object, template: Object) -> Iterator[_Mount]:
             )
 
 
-def _of_workspace(volumes: Object) -> Iterator[_Mount]:
+def _of_workspace(volumes: ObjectView) -> Iterator[_Mount]:
     for index, data in enumerate(volumes.get("data") or ()):
         yield _Mount(
             normal(data["mountPath"]),
@@ -126,7 +124,7 @@ def _of_workspace(volumes: Object) -> Iterator[_Mount]:
         )
 
 
-def of_kind(template: Object, at: str) -> Iterator[Cause]:
+def of_kind(template: ObjectView, at: str) -> Iterator[Cause]:
     """Yield a cause for each mount of a kind at the path of another one, or of the home.
 
     Args:

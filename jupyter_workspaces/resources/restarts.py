@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from jupyter_workspaces.kube.types import ObjectView
+
 from . import metadata_keys
 from .views import WorkspaceView
-
-Object = Mapping[str, Any]
 
 LIMIT_SECONDS = 120.0
 """Seconds after which a workspace that has not stopped is started anyway."""
@@ -28,19 +28,19 @@ def new_id(now: datetime) -> str:
     return f"{now.astimezone(timezone.utc).strftime(_FORMAT)}/{secrets.token_hex(4)}"
 
 
-def id_of(workspace: Object) -> str | None:
+def id_of(workspace: ObjectView) -> str | None:
     """Return the id of the workspace's restart, or None if it is not in a restart."""
     annotations = (workspace.get("metadata") or {}).get("annotations")
     found = annotations.get(metadata_keys.RESTART) if isinstance(annotations, Mapping) else None
     return found if isinstance(found, str) else None
 
 
-def is_paused(workspace: Object) -> bool:
+def is_paused(workspace: ObjectView) -> bool:
     """Return whether the spec of a workspace asks for no pod."""
     return WorkspaceView(workspace).is_paused
 
 
-def seconds_left(workspace: Object, now: datetime) -> float:
+def seconds_left(workspace: ObjectView, now: datetime) -> float:
     """Return the seconds until a workspace that has not stopped is started anyway.
 
     0 for an annotation whose time cannot be right.
@@ -55,7 +55,7 @@ def seconds_left(workspace: Object, now: datetime) -> float:
     return left if 0 < left <= 2 * LIMIT_SECONDS else 0.0
 
 
-def begun(workspace: Object, restart: str) -> dict[str, Any]:
+def begun(workspace: ObjectView, restart: str) -> dict[str, Any]:
     """Return a merge patch that begins a restart.
 
     The patch has the resource version, so it fails if the workspace changed in the meantime.
@@ -71,7 +71,7 @@ def begun(workspace: Object, restart: str) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"paused": True}}
 
 
-def finished(workspace: Object) -> dict[str, Any]:
+def finished(workspace: ObjectView) -> dict[str, Any]:
     """Return a merge patch that ends the restart and starts the workspace.
 
     If another client started it in the meantime, the patch only ends the restart.
@@ -83,7 +83,7 @@ def finished(workspace: Object) -> dict[str, Any]:
     return {"metadata": metadata} | ({"spec": {"paused": False}} if is_paused(workspace) else {})
 
 
-def given_up(workspace: Object) -> dict[str, Any]:
+def given_up(workspace: ObjectView) -> dict[str, Any]:
     """Return a merge patch that ends the restart and leaves the workspace paused."""
     return {
         "metadata": {

@@ -6,20 +6,20 @@ of the webhook and over the storage of the local cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 
 class Lookup(Protocol):
     """Read access to WorkspaceKinds and Workspaces."""
 
-    def kind(self, name: str) -> Object | None:
+    def kind(self, name: str) -> ObjectView | None:
         """Return the WorkspaceKind, or None if it does not exist."""
 
     def kind_names(self) -> Iterable[str]:
         """Return the names of all WorkspaceKinds, for hints in messages."""
 
-    def workspaces_of_kind(self, kind: str) -> Iterable[Object]:
+    def workspaces_of_kind(self, kind: str) -> Iterable[ObjectView]:
         """Return the Workspaces of all namespaces whose `spec.kind` is `kind`."""

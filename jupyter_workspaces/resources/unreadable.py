@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_workspaces.kube.schemas.structural import validate
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import bundled
-
-Object = Mapping[str, Any]
 
 ERRORS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """Exceptions for missing fields, fields of another type, and values that are out of range."""
@@ -33,7 +32,7 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def reason(obj: Object) -> str:
+def reason(obj: ObjectView) -> str:
     """Return the reason why an object is malformed: `spec.podTemplate: Required value`."""
     if "spec" not in obj:
         return "it has no spec"
@@ -51,7 +50,7 @@ def reason(obj: Object) -> str:
     return said if len(said) <= 300 else said[:299] + "…"
 
 
-def sentence(obj: Object) -> str:
+def sentence(obj: ObjectView) -> str:
     """Return a message for users: why the object is shown as Unknown, and what to do."""
     return f"It cannot be read: {reason(obj)}. Correct it with kubectl, or delete it."
 

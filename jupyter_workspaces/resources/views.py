@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import metadata_keys, unreadable
-
-Object = Mapping[str, Any]
 
 DIMENSIONS = ("imageConfig", "podConfig")
 """The two choices that a kind offers: an image and a size."""
@@ -28,12 +27,12 @@ MAIN_CONTAINER = "main"
 class MetadataView:
     """Metadata, spec and status of any object."""
 
-    obj: Object
+    obj: ObjectView
 
     @property
-    def metadata(self) -> Object:
+    def metadata(self) -> ObjectView:
         """`metadata`, which every object has."""
-        found: Object = self.obj["metadata"]
+        found: ObjectView = self.obj["metadata"]
         return found
 
     @property
@@ -81,9 +80,9 @@ class MetadataView:
         return bool(self.obj["metadata"].get("deletionTimestamp"))
 
     @property
-    def spec(self) -> Object:
+    def spec(self) -> ObjectView:
         """`spec`, which the object must have."""
-        found: Object = self.obj["spec"]
+        found: ObjectView = self.obj["spec"]
         return found
 
     @property
@@ -92,7 +91,7 @@ class MetadataView:
         return bool(self.obj.get("spec"))
 
     @property
-    def status(self) -> Object:
+    def status(self) -> ObjectView:
         """`status`; empty if the object has none yet."""
         return self.obj.get("status") or {}
 
@@ -112,9 +111,9 @@ class WorkspaceView(MetadataView):
         return bool(unreadable.mapping(self.obj.get("spec")).get("paused"))
 
     @property
-    def pod_template(self) -> Object:
+    def pod_template(self) -> ObjectView:
         """`spec.podTemplate`, which must exist."""
-        found: Object = self.obj["spec"]["podTemplate"]
+        found: ObjectView = self.obj["spec"]["podTemplate"]
         return found
 
     @property
@@ -124,9 +123,9 @@ class WorkspaceView(MetadataView):
         return found
 
     @property
-    def volumes(self) -> Object:
+    def volumes(self) -> ObjectView:
         """`spec.podTemplate.volumes`, which must exist."""
-        found: Object = self.obj["spec"]["podTemplate"]["volumes"]
+        found: ObjectView = self.obj["spec"]["podTemplate"]["volumes"]
         return found
 
     @property
@@ -140,7 +139,7 @@ class WorkspaceView(MetadataView):
         return self.status.get("stateMessage") or ""
 
     @property
-    def activity(self) -> Object:
+    def activity(self) -> ObjectView:
         """`status.activity`; empty before the first probe."""
         return self.status.get("activity") or {}
 
@@ -155,25 +154,25 @@ class WorkspaceKindView(MetadataView):
     """A WorkspaceKind."""
 
     @property
-    def pod_template(self) -> Object:
+    def pod_template(self) -> ObjectView:
         """`spec.podTemplate`, which must exist."""
-        found: Object = self.obj["spec"]["podTemplate"]
+        found: ObjectView = self.obj["spec"]["podTemplate"]
         return found
 
     @property
-    def spawner(self) -> Object:
+    def spawner(self) -> ObjectView:
         """`spec.spawner`, which must exist: how a user interface shows the kind."""
-        found: Object = self.obj["spec"]["spawner"]
+        found: ObjectView = self.obj["spec"]["spawner"]
         return found
 
     @property
-    def activity_probe(self) -> Object | None:
+    def activity_probe(self) -> ObjectView | None:
         """`spec.podTemplate.activityProbe`; None for a kind without one."""
-        probe: Object | None = self.pod_template.get("activityProbe")
+        probe: ObjectView | None = self.pod_template.get("activityProbe")
         return probe
 
     @property
-    def activity_rules(self) -> Iterable[Object]:
+    def activity_rules(self) -> Iterable[ObjectView]:
         """`spec.activityRules`; empty if there are none."""
         return self.obj["spec"].get("activityRules") or ()
 
@@ -182,7 +181,7 @@ class WorkspaceKindView(MetadataView):
         """Environment variable that takes a workspace's token; None for a kind without tokens."""
         return self.annotations.get(metadata_keys.TOKEN_ENV)
 
-    def option_values(self, dimension: str) -> dict[str, Object]:
+    def option_values(self, dimension: str) -> dict[str, ObjectView]:
         """Return the options of a dimension by id, in the order of the kind."""
         values = self.pod_template["options"][dimension]["values"]
         return {value["id"]: value for value in values}
@@ -194,7 +193,7 @@ class WorkspaceKindView(MetadataView):
                 return {port["id"]: port["port"] for port in value["spec"]["ports"]}
         return {}
 
-    def http_proxy(self, port_id: str) -> Object:
+    def http_proxy(self, port_id: str) -> ObjectView:
         """Return `httpProxy` of a declared port; empty if there is none."""
         for port in self.pod_template.get("ports") or ():
             if port["id"] == port_id:
@@ -223,7 +222,7 @@ class PodView(MetadataView):
         return self.obj["spec"].get("nodeName") or ""
 
     @property
-    def conditions(self) -> dict[str, Object]:
+    def conditions(self) -> dict[str, ObjectView]:
         """Conditions by type."""
         return {one["type"]: one for one in self.status.get("conditions") or ()}
 
@@ -233,11 +232,11 @@ class PodView(MetadataView):
         return self.conditions.get("Ready", {}).get("status") == "True"
 
     @property
-    def main_status(self) -> Object | None:
+    def main_status(self) -> ObjectView | None:
         """Status of the main container; None before the kubelet reports it."""
         for found in self.status.get("containerStatuses") or ():
             if found["name"] == MAIN_CONTAINER:
-                status: Object = found
+                status: ObjectView = found
                 return status
         return None
 
@@ -255,7 +254,7 @@ class PodView(MetadataView):
         return int(local) if local.isdecimal() else container_port
 
 
-def container_state(status: Object | None, name: str) -> Object | None:
+def container_state(status: ObjectView | None, name: str) -> ObjectView | None:
     """Return the details of a container's state: `state.running`, `waiting` or `terminated`.
 
     Args:
@@ -265,5 +264,5 @@ def container_state(status: Object | None, name: str) -> Object | None:
     Returns:
         The details; None if the container is in another state.
     """
-    details: Object | None = ((status or {}).get("state") or {}).get(name)
+    details: ObjectView | None = ((status or {}).get("state") or {}).get(name)
     return details

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.labels import check_annotations, check_labels
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import mount_paths
 from .rule_lookup import Lookup
 from .views import DIMENSIONS, WorkspaceKindView
 
-Object = Mapping[str, Any]
-
 NAME_LENGTH = 63
 _SHOWN_NAMES = 10
 
 
-def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
+def check(old: ObjectView | None, new: ObjectView, lookup: Lookup) -> list[Cause]:
     """Return the causes that refuse the new object; only changed parts are checked on update."""
     if new["metadata"].get("deletionTimestamp"):
         return []
@@ -48,7 +46,7 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
     return causes
 
 
-def check_pod_metadata(metadata: Object, path: str) -> list[Cause]:
+def check_pod_metadata(metadata: ObjectView, path: str) -> list[Cause]:
     """Return causes for invalid labels and annotations that a pod would get.
 
     Args:

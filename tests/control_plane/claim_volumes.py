@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import Object
 
-Object = dict[str, Any]
 NAME = "test-volume-"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from exchange_objects import definition
 from exchange_recorder import Recorder, scenario
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 GROUP = "judging.example.org"

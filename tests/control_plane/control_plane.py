@@ -27,6 +27,8 @@ import yaml
 from control_plane_certificates import HOST, Authority
 from plain_requests import request
 
+from jupyter_workspaces.kube.types import Object
+
 HERE = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -36,8 +38,6 @@ SIMULATED = ("jupyter-workspaces/simulated", "true")
 # Nothing renews the leases of nodes that tests simulate, so they must last as long as the tests.
 PLAYED_NODE_LIFE = "24h"
 _PR_SET_PDEATHSIG = 1
-
-Object = dict[str, Any]
 
 
 class ControlPlaneError(Exception):

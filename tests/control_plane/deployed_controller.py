@@ -10,15 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from control_plane import HOST, ControlPlane, free_port
 from waiting import until_sync
 
 from jupyter_workspaces.install import manifests
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 ACCOUNT = "jupyter-workspaces-controller"
 APPLY = "application/apply-patch+yaml"

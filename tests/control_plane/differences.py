@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import compare_deleting
@@ -34,6 +33,7 @@ from exchange_objects import GADGETS, definition
 from exchange_recorder import SCENARIOS, Recorder
 
 from jupyter_workspaces.kube.endpoint import Endpoint, from_kubeconfig
+from jupyter_workspaces.kube.types import Object
 
 MODULES = (
     compare_writing,
@@ -45,8 +45,6 @@ MODULES = (
 )
 SCENARIO_SECONDS = 90
 TOTAL_SECONDS = 30
-
-Object = dict[str, Any]
 
 
 async def record(endpoint: Endpoint, names: Sequence[str]) -> Object:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
+
 GADGETS = "compare.example.org/v1"
 
 

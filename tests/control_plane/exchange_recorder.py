@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 
 from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.types import Object
 
-Object = dict[str, Any]
 View = Callable[[Any], Any]
 
 LIMIT_SECONDS = 20.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Any
 
 from control_plane import SIMULATED
 
@@ -13,12 +12,11 @@ from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local.initial_objects import RECORD, install
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-
-Object = dict[str, Any]
 
 LIMIT_SECONDS = 30.0
 NAMESPACES = ("default", "team-a")

@@ -11,9 +11,10 @@ import pytest
 from control_plane import ControlPlane
 from real_cluster import RealCluster
 
+from jupyter_workspaces.kube.types import Object
+
 pytestmark = pytest.mark.slow
 
-Object = dict[str, Any]
 SCOPE = "control-plane"
 OBJECTS = f"/api/v1/namespaces/{SCOPE}"
 

@@ -28,14 +28,13 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.responses import Listing
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-
-Object = dict[str, Any]
 
 LIMIT_SECONDS = 15.0
 TOKEN = "a-token-for-tests"

@@ -7,9 +7,8 @@ from typing import Any
 
 from jupyter_workspaces.controller.workspaces import manifests
 from jupyter_workspaces.controller.workspaces.options import resolve
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled
-
-Object = dict[str, Any]
 
 KIND: Object = next(
     found for found in bundled.samples() if found["metadata"]["name"] == "jupyterlab"

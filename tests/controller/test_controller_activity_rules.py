@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import yaml
 from sample_objects import NOW
 
 from jupyter_workspaces.controller.workspaces import activity
-
-Object = dict[str, Any]
-
+from jupyter_workspaces.kube.types import Object
 
 RULES = yaml.safe_load("""
 - match: {matchNamespace: {selector: {matchLabels: {tier: free}}}}

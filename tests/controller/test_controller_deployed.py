@@ -25,12 +25,12 @@ from jupyter_workspaces.common.signing import Pair, make_server
 from jupyter_workspaces.controller.webhook_certificate import AUTHORITY, SERVER, SERVER_KEY
 from jupyter_workspaces.install import manifests
 from jupyter_workspaces.kube.catalog import DEPLOYMENTS, SECRETS, VALIDATING_WEBHOOKS
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
-Object = dict[str, Any]
 
 NAMESPACE = "deployed"
 WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")

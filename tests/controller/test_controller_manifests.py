@@ -11,9 +11,8 @@ from sample_objects import KIND, kind, pod_template, workspace
 from jupyter_workspaces.controller.workspaces import manifests
 from jupyter_workspaces.controller.workspaces.manifests import GenerateError
 from jupyter_workspaces.controller.workspaces.options import resolve
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled, metadata_keys
-
-Object = dict[str, Any]
 
 
 def test_a_pod_template_combines_kind_and_workspace() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from sample_objects import workspace
 
 from jupyter_workspaces.controller.workspaces.options import OptionError, resolve
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 def redirecting(redirects: dict[str, str]) -> Object:

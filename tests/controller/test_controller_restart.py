@@ -21,12 +21,11 @@ from played_cluster import Play, PlayedCluster
 from waiting import until_sync
 
 from jupyter_workspaces.kube.errors import Conflict
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.parts import Parts
 from jupyter_workspaces.resources import restarts
 from jupyter_workspaces.resources.catalog import WORKSPACES
-
-Object = dict[str, Any]
 
 LIMIT_SECONDS = 60.0
 

@@ -9,9 +9,8 @@ import pytest
 
 from jupyter_workspaces.controller.workspaces.states import decide
 from jupyter_workspaces.kube.peers import FOREIGN
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
-
-Object = dict[str, Any]
 
 
 def workspace(paused: bool = False, because: str = "") -> Object:

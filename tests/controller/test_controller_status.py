@@ -9,9 +9,8 @@ from sample_objects import KIND, NOW, workspace
 
 from jupyter_workspaces.controller.workspaces import status
 from jupyter_workspaces.controller.workspaces.options import resolve
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled
-
-Object = dict[str, Any]
 
 
 def build(before: Object | None = None, state: str = "Running", **more: Any) -> Object:

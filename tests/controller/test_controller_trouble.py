@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from mounted_volumes import KIND_TEMPLATE, volumes_of
@@ -13,8 +12,6 @@ from jupyter_workspaces.controller.workspaces.manifests import GenerateError, po
 from jupyter_workspaces.controller.workspaces.options import Option
 from jupyter_workspaces.kube.errors import Invalid
 from jupyter_workspaces.resources.catalog import WORKSPACES
-
-Object = dict[str, Any]
 
 WATCHED_SECONDS = 4.0
 IMPOSSIBLE = [

@@ -12,8 +12,6 @@ from jupyter_workspaces.resources import unreadable
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.resources.views import WorkspaceView
 
-Object = dict[str, Any]
-
 SPECS: list[Any] = [
     None,
     5,

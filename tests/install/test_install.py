@@ -27,11 +27,11 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint, from_kubeconfig
 from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
-Object = dict[str, Any]
 
 SECONDS = 30.0
 CRD = plan.crd_name(WORKSPACES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import control_plane_binaries
 import pytest
@@ -13,8 +12,7 @@ import yaml
 
 from jupyter_workspaces._version import __version__
 from jupyter_workspaces.install import manifests
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 ROOT = Path(__file__).resolve().parents[2]
 """Root of the checkout, whose `deploy/` is compared with that of the installed package."""

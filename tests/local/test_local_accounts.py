@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import jwt
 import pytest
@@ -22,10 +21,9 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import Forbidden, Unauthorized
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local import accounts, launch
 from jupyter_workspaces.localkube.directory import Directory
-
-Object = dict[str, Any]
 
 ACCOUNT = "kubernetes.io/service-account.name"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from small_cluster import small_cluster
@@ -14,11 +13,10 @@ from jupyter_workspaces.kube.catalog import (
     NAMESPACES,
     STORAGE_CLASSES,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local import initial_objects as installer
 from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
-
-Object = dict[str, Any]
 
 
 def newer(manifests: list[Object]) -> list[Object]:

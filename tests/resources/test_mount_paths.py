@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from mounted_volumes import KIND_TEMPLATE, volumes_of
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.mount_paths import clashes, normal, of_kind
-
-Object = dict[str, Any]
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,11 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.ownership import age
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.cache import Cache
-
-Object = dict[str, Any]
 
 TOKEN = "a-token-for-tests"
 Reached = Callable[[], AbstractAsyncContextManager[Cluster]]

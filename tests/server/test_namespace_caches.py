@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from control_plane import ControlPlane
@@ -20,10 +19,9 @@ from jupyter_workspaces.install import manifests
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.kube.errors import Forbidden
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.cache import Cache
-
-Object = dict[str, Any]
 
 MINE, OTHERS = "scoped-mine", "scoped-others"
 RBAC = "rbac.authorization.k8s.io"

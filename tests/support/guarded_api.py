@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 class GuardedApi:

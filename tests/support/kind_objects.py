@@ -8,11 +8,10 @@ from typing import Any
 
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.schemas import structural
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.admission import Review, review
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-
-Object = dict[str, Any]
 
 SCHEMAS = {
     found["spec"]["names"]["kind"]: found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

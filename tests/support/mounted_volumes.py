@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 KIND_TEMPLATE = {
     "volumeMounts": {"home": "/home/jovyan"},

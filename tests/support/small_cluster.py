@@ -21,13 +21,12 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-
-Object = dict[str, Any]
 
 LIMIT_SECONDS = 15.0
 TOKEN = "a-token-for-tests"

@@ -11,8 +11,7 @@ from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import Forbidden, NotFound
 from jupyter_workspaces.kube.responses import Listing, WatchEvent
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 def known(name: str, uid: str, revision: int, namespace: str = "team-a", **metadata: Any) -> Object:

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_workspaces.kube.selectors import matches
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.views import WorkspaceKindView
-
-Object = Mapping[str, Any]
 
 NEVER_USED = {"lastActivity": 0, "lastUpdate": 0}
 """`status.activity` before the first probe of a run."""
@@ -24,7 +23,9 @@ Otherwise each probe of each idle workspace would write to the API server.
 """
 
 
-def pause_rule(kind: Object, size: Object, namespace_labels: Mapping[str, str]) -> Object | None:
+def pause_rule(
+    kind: ObjectView, size: ObjectView, namespace_labels: Mapping[str, str]
+) -> ObjectView | None:
     """Return the activity rule that pauses a workspace when it is idle.
 
     The first rule decides that matches and has the effect `pauseWorkspace`.
@@ -47,7 +48,7 @@ def pause_rule(kind: Object, size: Object, namespace_labels: Mapping[str, str]) 
 
 
 def _matches(
-    rule: Object, namespace_labels: Mapping[str, str], size_labels: Mapping[str, str]
+    rule: ObjectView, namespace_labels: Mapping[str, str], size_labels: Mapping[str, str]
 ) -> bool:
     match = rule.get("match") or {}
     for name, labels in (("matchNamespace", namespace_labels), ("matchPodConfig", size_labels)):
@@ -56,7 +57,7 @@ def _matches(
     return True
 
 
-def with_rule(activity: Object, rule: Object | None) -> dict[str, Any]:
+def with_rule(activity: ObjectView, rule: ObjectView | None) -> dict[str, Any]:
     """Return the activity with the time from which the workspace may be paused.
 
     Args:
@@ -75,7 +76,7 @@ def with_rule(activity: Object, rule: Object | None) -> dict[str, Any]:
     return found
 
 
-def is_due(status: Object, rule: Object | None, now: int) -> bool:
+def is_due(status: ObjectView, rule: ObjectView | None, now: int) -> bool:
     """Return whether a running workspace is to be paused, after its probe has succeeded.
 
     Args:
@@ -92,7 +93,7 @@ def is_due(status: Object, rule: Object | None, now: int) -> bool:
     return bool(0 < eligible <= now and ran_long_enough)
 
 
-def next_probe(activity: Object, probe: Object, now: int) -> float:
+def next_probe(activity: ObjectView, probe: ObjectView, now: int) -> float:
     """Return the seconds until the next probe is due; 0 if there was none.
 
     Args:
@@ -118,7 +119,7 @@ def duration(seconds: float) -> str:
     return f"{amount} {unit}" + ("" if amount == 1 else "s")
 
 
-def is_worth_writing(status: Object, written: Object | None, now: int) -> bool:
+def is_worth_writing(status: ObjectView, written: ObjectView | None, now: int) -> bool:
     """Return whether a status differs enough from the written one.
 
     New times of a probe with the same result are written once in `QUIET_SECONDS`.
@@ -131,7 +132,7 @@ def is_worth_writing(status: Object, written: Object | None, now: int) -> bool:
     return before is None or after is None or now - before >= 1000 * QUIET_SECONDS
 
 
-def _without_probe_times(status: Object) -> Object:
+def _without_probe_times(status: ObjectView) -> ObjectView:
     activity = dict(status.get("activity") or {})
     activity.pop("lastUpdate", None)
     probe = dict(activity.get("lastProbe") or {})
@@ -140,6 +141,6 @@ def _without_probe_times(status: Object) -> Object:
     return {**status, "activity": activity | {"lastProbe": probe}}
 
 
-def _probed_at(status: Object) -> int | None:
+def _probed_at(status: ObjectView) -> int | None:
     ended: int | None = ((status.get("activity") or {}).get("lastProbe") or {}).get("endTime")
     return ended

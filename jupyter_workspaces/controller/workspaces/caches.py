@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import (
@@ -31,6 +30,7 @@ from jupyter_workspaces.kube.reflector import (
     Reflector,
     key_of,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.resources.views import MetadataView, WorkspaceView
@@ -39,8 +39,6 @@ from jupyter_workspaces.resources.workspace_objects import (
     current_pod,
     is_workspace_pod,
 )
-
-Object = dict[str, Any]
 
 
 class WorkspacesByKind:

@@ -17,6 +17,7 @@ from typing import Any
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.reflector import Key
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys, unreadable
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
 from jupyter_workspaces.resources.views import DIMENSIONS, WorkspaceKindView
@@ -24,8 +25,6 @@ from jupyter_workspaces.resources.views import DIMENSIONS, WorkspaceKindView
 from .caches import Caches
 
 log = logging.getLogger(__name__)
-
-Object = dict[str, Any]
 
 
 class KindReconciler:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object, ObjectView
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.mount_paths import clashes, normal
 from jupyter_workspaces.resources.templates import (
@@ -25,9 +25,6 @@ from jupyter_workspaces.resources.templates import (
 from jupyter_workspaces.resources.views import MAIN_CONTAINER, WorkspaceKindView, WorkspaceView
 
 from .options import Option
-
-Object = dict[str, Any]
-ObjectView = Mapping[str, Any]
 
 HOME_VOLUME = "home-volume"
 WORKSPACE_HASH = "jupyter-workspaces/workspace-hash"

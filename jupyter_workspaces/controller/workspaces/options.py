@@ -7,13 +7,11 @@ that it names, and its status shows the redirects, until a user or a paused work
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.views import DIMENSIONS, WorkspaceKindView, WorkspaceView
-
-Object = Mapping[str, Any]
 
 
 class OptionError(Exception):
@@ -30,7 +28,7 @@ class Option:
         redirects: steps from `current` to `desired`, each as source and target.
     """
 
-    current: Object
+    current: ObjectView
     desired: str
     redirects: tuple[tuple[str, str], ...]
 
@@ -46,7 +44,7 @@ class Option:
         }
 
 
-def resolve(kind: Object, workspace: Object) -> dict[str, Option]:
+def resolve(kind: ObjectView, workspace: ObjectView) -> dict[str, Option]:
     """Return the options of a workspace by dimension.
 
     Raises:
@@ -55,7 +53,7 @@ def resolve(kind: Object, workspace: Object) -> dict[str, Option]:
     return {dimension: _resolve(kind, workspace, dimension) for dimension in DIMENSIONS}
 
 
-def _resolve(kind: Object, workspace: Object, dimension: str) -> Option:
+def _resolve(kind: ObjectView, workspace: ObjectView, dimension: str) -> Option:
     kind_view = WorkspaceKindView(kind)
     values = kind_view.option_values(dimension)
     start = WorkspaceView(workspace).options[dimension]

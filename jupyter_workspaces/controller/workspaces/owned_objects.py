@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jupyter_workspaces.kube.catalog import (
     ROLE_BINDINGS,
@@ -33,6 +33,7 @@ from jupyter_workspaces.kube.ownership import (
     controller,
 )
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.views import (
     MetadataView,
@@ -48,7 +49,6 @@ from .options import Option
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 _EXTERNAL_FIELDS = frozenset(("externalName", "externalIPs"))
 """Fields that a workspace's Service must not have.

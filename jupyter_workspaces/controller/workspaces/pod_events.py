@@ -8,18 +8,16 @@ only for a workspace that has waited for `PATIENCE_SECONDS`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.catalog import EVENTS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.reflector import Key
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.views import PodView
 
 from . import states
-
-Object = Mapping[str, Any]
 
 PATIENCE_SECONDS = 3.0
 """Time that a pod may take to appear or to start before events are evaluated."""
@@ -47,7 +45,7 @@ class PodEvents:
         """Regard a workspace as one that does not wait."""
         self._waiting_since.pop(key, None)
 
-    async def why_no_pod(self, key: Key, stateful_sets: Iterable[Object]) -> str | None:
+    async def why_no_pod(self, key: Key, stateful_sets: Iterable[ObjectView]) -> str | None:
         """Return the latest warning about a StatefulSet whose pod is missing, or None.
 
         Warnings from before the workspace began to wait belong to an earlier start.
@@ -58,12 +56,12 @@ class PodEvents:
         waited = self._wait(key)
         if waited < PATIENCE_SECONDS:
             return None
-        warnings: list[Object] = []
+        warnings: list[ObjectView] = []
         for held in stateful_sets:
             warnings += await self._warnings(key[0], held)
         return _latest(warnings, _now() - 1000 * waited - _EVENT_PRECISION_MS)
 
-    async def why_not_mounted(self, key: Key, pod: Object) -> str | None:
+    async def why_not_mounted(self, key: Key, pod: ObjectView) -> str | None:
         """Return the kubelet's latest warning about volumes that it cannot mount, or None.
 
         Raises:
@@ -84,13 +82,13 @@ class PodEvents:
         now = time.monotonic()
         return now - self._waiting_since.setdefault(key, now)
 
-    async def _warnings(self, namespace: str, obj: Object) -> list[Object]:
+    async def _warnings(self, namespace: str, obj: ObjectView) -> list[ObjectView]:
         selector = f"involvedObject.uid={obj['metadata']['uid']},type=Warning"
         found = await self._cluster.list(EVENTS, namespace, field_selector=selector)
         return list(found.items)
 
 
-def _latest(events: Iterable[Object], since: float) -> str | None:
+def _latest(events: Iterable[ObjectView], since: float) -> str | None:
     """Return the message of the latest event, unless all are older than `since` (ms)."""
     recent = [event for event in events if milliseconds(event.get("lastTimestamp")) >= since]
     if not recent:

@@ -8,9 +8,7 @@ activity.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -19,9 +17,8 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
 from jupyter_workspaces.kube.execution import ExecutionFailed, execute
 from jupyter_workspaces.kube.loopback import at_pod
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.views import MAIN_CONTAINER, PodView
-
-Object = Mapping[str, Any]
 
 DEFAULT_SECONDS = 60
 _LONGEST_ERROR = 300
@@ -49,7 +46,7 @@ class _Answer(msgspec.Struct):
     last_activity: datetime | None = None
 
 
-async def ask(cluster: Cluster, pod: Object, probe: Object) -> int | None:
+async def ask(cluster: Cluster, pod: ObjectView, probe: ObjectView) -> int | None:
     """Run the script of a probe.
 
     Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import msgspec
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.peer_connector import PeerConnector
 from jupyter_workspaces.kube.reflector import Key, Reflector
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.templates import base_url, connect_path
@@ -29,8 +30,6 @@ from jupyter_workspaces.resources.workspace_objects import is_token_secret
 from . import pod_script
 from .activity import NEVER_USED, next_probe
 from .pod_script import ScriptFailed
-
-Object = Mapping[str, Any]
 
 PROBE_SECONDS = 10
 PROBES_AT_ONCE = 8
@@ -55,14 +54,14 @@ class JupyterStatus(msgspec.Struct):
 class ProbeTarget(NamedTuple):
     """A running workspace whose kind has an activity probe."""
 
-    workspace: Object
-    kind: Object
-    pod: Object
+    workspace: ObjectView
+    kind: ObjectView
+    pod: ObjectView
 
     @property
-    def probe(self) -> Object:
+    def probe(self) -> ObjectView:
         """`activityProbe` of the kind."""
-        probe: Object = self.kind["spec"]["podTemplate"]["activityProbe"]
+        probe: ObjectView = self.kind["spec"]["podTemplate"]["activityProbe"]
         return probe
 
 
@@ -139,7 +138,7 @@ class Prober:
             await self._queue.run(probe, PROBES_AT_ONCE)
 
     async def _probe(
-        self, session: aiohttp.ClientSession, known: Object, target: ProbeTarget
+        self, session: aiohttp.ClientSession, known: ObjectView, target: ProbeTarget
     ) -> dict[str, Any]:
         """Return the activity after a probe. A failure keeps the known activity."""
         started, seconds, probe = _now(), PROBE_SECONDS, target.probe
@@ -205,7 +204,7 @@ class Prober:
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         return f"http://{host}:{pod.listening_port(port)}{path}api/status", headers
 
-    def _token(self, name: str, workspace: Object) -> str:
+    def _token(self, name: str, workspace: ObjectView) -> str:
         secret = self._secrets.get(name, workspace["metadata"]["namespace"])
         if secret is None or not is_token_secret(workspace, secret):
             raise ProbeFailed(f"there is no Secret {name} that belongs to the workspace")

@@ -26,6 +26,7 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.kube.event_recorder import record
 from jupyter_workspaces.kube.reflector import Key
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys, restarts, unreadable
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.resources.views import PodView, WorkspaceKindView, WorkspaceView
@@ -52,7 +53,6 @@ from .restarts import is_to_finish, next_reconcile
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 120.0

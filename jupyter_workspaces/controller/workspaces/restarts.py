@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timezone
-from typing import Any
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import restarts
-
-Object = Mapping[str, Any]
 
 _SHORTEST_WAIT_SECONDS = 0.1
 
 
-def is_to_finish(workspace: Object, pod: Object | None, stateful_sets: Iterable[Object]) -> bool:
+def is_to_finish(
+    workspace: ObjectView, pod: ObjectView | None, stateful_sets: Iterable[ObjectView]
+) -> bool:
     """Return whether a restart is to be finished now.
 
     That is the case if the workspace has stopped, has had its time to stop, or was started by
@@ -29,7 +29,7 @@ def is_to_finish(workspace: Object, pod: Object | None, stateful_sets: Iterable[
     return pod is None and all(_has_stopped(held) for held in stateful_sets)
 
 
-def next_reconcile(workspace: Object, seconds: float | None) -> float | None:
+def next_reconcile(workspace: ObjectView, seconds: float | None) -> float | None:
     """Return the seconds until the next reconcile, at the latest when the restart times out.
 
     Args:
@@ -42,11 +42,11 @@ def next_reconcile(workspace: Object, seconds: float | None) -> float | None:
     return left if seconds is None else min(left, seconds)
 
 
-def _seconds_left(workspace: Object) -> float:
+def _seconds_left(workspace: ObjectView) -> float:
     return restarts.seconds_left(workspace, datetime.now(timezone.utc))
 
 
-def _has_stopped(stateful_set: Object) -> bool:
+def _has_stopped(stateful_set: ObjectView) -> bool:
     """Return whether the StatefulSet has no pods: the cache of pods may lag behind its status."""
     spec, status = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
     generation = stateful_set["metadata"].get("generation", 0)

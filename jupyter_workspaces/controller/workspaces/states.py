@@ -12,11 +12,10 @@ only events explain (`pod_events.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.peers import FOREIGN
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import metadata_keys, restarts
 from jupyter_workspaces.resources.views import (
     MAIN_CONTAINER,
@@ -27,7 +26,6 @@ from jupyter_workspaces.resources.views import (
 
 from .status import grace_period
 
-Object = Mapping[str, Any]
 State = tuple[str, str]
 """State and message."""
 
@@ -76,7 +74,7 @@ _PROBE_DETAILS = ("the command ", "the gRPC ", "the program at ", "HTTP ")
 
 
 def decide(
-    workspace: Object, pod: Object | None, trouble: str | None = None, now: float = 0.0
+    workspace: ObjectView, pod: ObjectView | None, trouble: str | None = None, now: float = 0.0
 ) -> State:
     """Return state and message of a workspace.
 
@@ -95,7 +93,7 @@ def decide(
     return _with_pod(PodView(pod), trouble, now)
 
 
-def waits_for_its_start(pod: Object) -> bool:
+def waits_for_its_start(pod: ObjectView) -> bool:
     """Return whether the kubelet has not started the container, and does not say why."""
     main = PodView(pod).main_status
     if main is None:
@@ -158,7 +156,7 @@ def _unmounted(trouble: str) -> State:
     return "Pending", f"A volume cannot be mounted yet: {_one_line(trouble)}"
 
 
-def _waiting_container(pod: PodView) -> Object | None:
+def _waiting_container(pod: PodView) -> ObjectView | None:
     """Return another container that waits, if the main container does not say why it waits.
 
     That is an init container, or one that runs beside the main container.
@@ -173,12 +171,12 @@ def _waiting_container(pod: PodView) -> Object | None:
         waiting = container_state(status, "waiting") or {}
         says_why = waiting.get("message") or waiting.get("reason", "") not in _BEFORE_START
         if status["name"] != MAIN_CONTAINER and says_why:
-            found: Object = status
+            found: ObjectView = status
             return found
     return None
 
 
-def _not_ready(ready: Object, running: Object) -> State:
+def _not_ready(ready: ObjectView, running: ObjectView) -> State:
     """Return the state of a program that runs and is not ready.
 
     It starts, or it was ready before and does not respond any more.
@@ -199,7 +197,7 @@ def _not_ready(ready: Object, running: Object) -> State:
     return "Pending", f"Started; waiting until it responds.{details}"
 
 
-def _unscheduled(condition: Object, waited: float) -> State:
+def _unscheduled(condition: ObjectView, waited: float) -> State:
     """Return the state of a pod without a node, `waited` seconds after its creation."""
     message = condition.get("message") or ""
     if condition.get("reason") == "SchedulingGated":
@@ -232,7 +230,7 @@ def _unscheduled(condition: Object, waited: float) -> State:
     return "Pending", f"Waiting for a suitable node. {_one_line(message)}".strip()
 
 
-def _waiting(status: Object) -> State:
+def _waiting(status: ObjectView) -> State:
     """Return the state of a container that waits, by its reason."""
     waiting = container_state(status, "waiting") or {}
     reason, message = waiting.get("reason") or "", _one_line(waiting.get("message") or "")
@@ -278,13 +276,13 @@ def _waiting_for_image(reason: str, message: str, image: str) -> State:
     return "Pending", message or f"The image {image} cannot be pulled; the node tries again."
 
 
-def _restarted(main: Object | None) -> str | None:
+def _restarted(main: ObjectView | None) -> str | None:
     """Return the message of a program that runs again after it ended, else None."""
     ended = ((main or {}).get("lastState") or {}).get("terminated")
     return f"Running again after its program ended ({_ending(ended)})." if ended else None
 
 
-def _ending(terminated: Object) -> str:
+def _ending(terminated: ObjectView) -> str:
     if terminated.get("reason") == "OOMKilled":
         return "it needed more memory than its size has"
     if "exitCode" in terminated:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_workspaces.common.timestamps import milliseconds
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.views import (
     DIMENSIONS,
     PodView,
@@ -21,20 +22,18 @@ from . import manifests
 from .activity import NEVER_USED, with_rule
 from .options import Option
 
-Object = Mapping[str, Any]
-
 
 def build(
-    workspace: Object,
+    workspace: ObjectView,
     state: str,
     message: str,
     *,
-    pod: Object | None,
+    pod: ObjectView | None,
     options: Mapping[str, Option] | None,
     pending_restart: bool,
     now: int,
-    probed: Object | None = None,
-    rule: Object | None = None,
+    probed: ObjectView | None = None,
+    rule: ObjectView | None = None,
 ) -> dict[str, Any]:
     """Return the status of a workspace.
 
@@ -74,7 +73,7 @@ def build(
     }
 
 
-def terminating(workspace: Object, pod: Object | None = None) -> dict[str, Any]:
+def terminating(workspace: ObjectView, pod: ObjectView | None = None) -> dict[str, Any]:
     """Return the status of a deleted workspace whose pod and other objects still exist."""
     before = workspace.get("status") or build(
         workspace, "Unknown", "", pod=None, options=None, pending_restart=False, now=0
@@ -83,7 +82,7 @@ def terminating(workspace: Object, pod: Object | None = None) -> dict[str, Any]:
     return {**before, "state": "Terminating", "stateMessage": message}
 
 
-def grace_period(pod: Object | None) -> str:
+def grace_period(pod: ObjectView | None) -> str:
     """Return the grace period of a pod that is being deleted, as the end of a sentence.
 
     Empty if the pod is not being deleted.
@@ -92,14 +91,14 @@ def grace_period(pod: Object | None) -> str:
     return f": its programs have {seconds} s to save their files and exit" if seconds else ""
 
 
-def _options(before: Object, options: Mapping[str, Option] | None) -> dict[str, Any]:
+def _options(before: ObjectView, options: Mapping[str, Option] | None) -> dict[str, Any]:
     if options is not None:
         return {dimension: options[dimension].status() for dimension in DIMENSIONS}
     present = before.get("podTemplateOptions") or {}
     return {dimension: present.get(dimension) or {} for dimension in DIMENSIONS}
 
 
-def _started_at(pod: Object | None) -> int:
+def _started_at(pod: ObjectView | None) -> int:
     """Return the start of the main container; 1 if it is unknown, which is after no run at all."""
     if pod is None:
         return 1
@@ -107,7 +106,7 @@ def _started_at(pod: Object | None) -> int:
     return max(1, milliseconds(running.get("startedAt")))
 
 
-def _pod(workspace: Object, pod: Object | None) -> dict[str, Any]:
+def _pod(workspace: ObjectView, pod: ObjectView | None) -> dict[str, Any]:
     account = manifests.service_account(workspace)["metadata"]["name"]
     if pod is None:
         return {"name": "", "nodeName": "", "serviceAccountName": account}

@@ -14,19 +14,19 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from jupyter_workspaces.common.supervision import Supervisor, TaskHealth
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 
 from .times import rfc3339
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 COALESCE_SECONDS = 0.02
 """Changes of one object within this time become one event."""

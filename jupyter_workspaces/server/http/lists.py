@@ -16,10 +16,9 @@ import msgspec
 
 from jupyter_workspaces.common.patterns import PatternError, wildcards
 from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import problems
-
-Object = Mapping[str, Any]
 
 LIMIT = 10_000
 MOST = {"filter": 16, "sort": 8, "fields": 64}
@@ -48,7 +47,7 @@ class Filter:
     exact: str | None = None
     """Return the only matching value, None if several match."""
 
-    def holds(self, item: Object) -> bool:
+    def holds(self, item: ObjectView) -> bool:
         """Return whether an item matches."""
         return any(self.fits(_text(value)) for value in _values(item, self.path)) is self.equal
 
@@ -75,7 +74,7 @@ class Selection:
             None,
         )
 
-    def apply(self, items: Sequence[Object]) -> tuple[list[Object], str | None]:
+    def apply(self, items: Sequence[ObjectView]) -> tuple[list[ObjectView], str | None]:
         """Return the page, and the token for the next one if there is more."""
         found = [item for item in items if all(one.holds(item) for one in self.filters)]
         for path in reversed(self.sort):
@@ -88,7 +87,7 @@ class Selection:
         page = found[start:end]
         return [_projected(item, self.fields) for item in page] if self.fields else page, token
 
-    def _start(self, found: Sequence[Object]) -> int:
+    def _start(self, found: Sequence[ObjectView]) -> int:
         if self.after is None:
             return 0
         last = (self.after.namespace, self.after.name)
@@ -157,7 +156,7 @@ def _split(values: list[str]) -> tuple[str, ...]:
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
-def _identity(item: Object) -> tuple[str, str]:
+def _identity(item: ObjectView) -> tuple[str, str]:
     return str(item.get("namespace", "")), str(item.get("name", ""))
 
 
@@ -189,10 +188,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _sort_key(path: str) -> Callable[[Object], tuple[int, Any]]:
+def _sort_key(path: str) -> Callable[[ObjectView], tuple[int, Any]]:
     parts = path.split(".")
 
-    def key(item: Object) -> tuple[int, Any]:
+    def key(item: ObjectView) -> tuple[int, Any]:
         value = next(_values(item, parts), None)
         if isinstance(value, (int, float)):
             return 1, value
@@ -201,7 +200,7 @@ def _sort_key(path: str) -> Callable[[Object], tuple[int, Any]]:
     return key
 
 
-def _projected(item: Object, fields: Sequence[str]) -> dict[str, Any]:
+def _projected(item: ObjectView, fields: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in fields:
         source: Any = item

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import metadata_keys, unreadable
 from jupyter_workspaces.resources.templates import (
     TemplateError,
@@ -29,7 +30,6 @@ from .unavailable import Unavailable
 
 log = logging.getLogger(__name__)
 
-Object = Mapping[str, Any]
 
 LOCALHOST = "localhost"
 CLUSTER_DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
@@ -94,7 +94,7 @@ class Target:
     add_headers: Mapping[str, str] = field(default_factory=dict)
     drop_headers: frozenset[str] = frozenset()
     forwarded: ForwardedPod | None = None
-    workspace: Object = field(default_factory=dict)
+    workspace: ObjectView = field(default_factory=dict)
     path: str = ""
 
     @property
@@ -169,7 +169,7 @@ def _resolve(view: ClusterView, workspace_port: WorkspacePort, workspace: dict[s
     return _target(view, workspace_port, kind, workspace, pod, ports)
 
 
-def _ports(workspace: Object, kind: Object) -> dict[str, int]:
+def _ports(workspace: ObjectView, kind: ObjectView) -> dict[str, int]:
     """Map port ids to container ports, for the image that the workspace uses."""
     chosen = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
     images = kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]
@@ -181,7 +181,7 @@ def _ports(workspace: Object, kind: Object) -> dict[str, int]:
     }
 
 
-def _is_ready(pod: Object) -> bool:
+def _is_ready(pod: ObjectView) -> bool:
     if pod["metadata"].get("deletionTimestamp"):
         return False
     status = pod.get("status") or {}
@@ -196,9 +196,9 @@ def _is_ready(pod: Object) -> bool:
 def _target(
     view: ClusterView,
     workspace_port: WorkspacePort,
-    kind: Object,
+    kind: ObjectView,
     workspace: dict[str, Any],
-    pod: Object,
+    pod: ObjectView,
     ports: Mapping[str, int],
 ) -> Target:
     namespace, name, port_id = (
@@ -258,7 +258,7 @@ def _service_host(
     workspace_port: WorkspacePort,
     port: int,
     workspace: dict[str, Any],
-    pod: Object,
+    pod: ObjectView,
 ) -> str:
     """Return the DNS name of the workspace's Service, which must have the port.
 
@@ -280,7 +280,7 @@ def _service_host(
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.")
 
 
-def _forwards_to(entry: Object, port: int) -> bool:
+def _forwards_to(entry: ObjectView, port: int) -> bool:
     """Return whether a Service's port is TCP and has the same number in the pod."""
     return (entry["port"], entry.get("protocol", "TCP"), entry.get("targetPort", port)) == (
         port,

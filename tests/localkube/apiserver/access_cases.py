@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
+
 RECORDED = Path(__file__).with_name("access_recorded.json")
 
-Object = dict[str, Any]
 Answer = tuple[int, Any]
 Ask = Callable[..., Answer]
 

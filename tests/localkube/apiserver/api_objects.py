@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_workspaces.kube.catalog import Resource
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 WIDGETS = Resource("example.org", "v1", "widgets", "Widget")
 

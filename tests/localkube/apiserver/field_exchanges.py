@@ -22,8 +22,7 @@ from typing import Any
 import aiohttp
 
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 RECORDED = Path(__file__).with_suffix(".json")
 APPLY = "application/apply-patch+yaml"

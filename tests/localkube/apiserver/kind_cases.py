@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
+
 RECORDED = Path(__file__).with_name("kind_recorded.json")
 NAMESPACE = "kind-cases"
 GONE = object()
 """A field that is taken away."""
 
-Object = dict[str, Any]
 Answer = tuple[int, Any]
 Ask = Callable[[str, str, Any], Answer]
 """Method, path and body to code and body."""

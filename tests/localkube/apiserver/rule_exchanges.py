@@ -18,8 +18,7 @@ import aiohttp
 from rule_cases import GROUP, OBJECTS, REFUSED, is_new, judged, judgement, refused
 
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 RECORDED = Path(__file__).with_suffix(".json")
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -15,10 +15,9 @@ from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube import catalog, errors
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUnavailable
 from jupyter_workspaces.resources.admission import Review
-
-Object = dict[str, Any]
 
 
 async def test_admission_refuses_warns_and_conflicts(run: Callable[..., Running]) -> None:

@@ -19,8 +19,7 @@ from rule_exchanges import DEFINITIONS, RECORDED, RuleServer
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.schemas import expressions
 from jupyter_workspaces.kube.schemas.structural import validate
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 DEAR = ("too dear", "quite dear", "dear by its place")
 """Refused by an estimate of their cost, which there is none of here: docs/differences.md."""

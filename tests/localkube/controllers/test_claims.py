@@ -15,8 +15,7 @@ from jupyter_workspaces.kube.catalog import (
     PODS,
     STORAGE_CLASSES,
 )
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 def spec(size: str = "1Gi", **fields: Any) -> Object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from small_cluster import SmallCluster, small_cluster
 
@@ -14,8 +13,7 @@ from jupyter_workspaces.kube.catalog import (
     Resource,
 )
 from jupyter_workspaces.kube.errors import NotFound
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 WIDGETS = Resource("example.org", "v1", "widgets", "Widget")
 DEFINITION: Object = {

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from small_cluster import SmallCluster, node, small_cluster
 
 from jupyter_workspaces.kube.catalog import NODES, PODS
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.controllers.node_fit import unschedulable_reason
-
-Object = dict[str, Any]
 
 
 def asking(**amounts: str) -> Object:

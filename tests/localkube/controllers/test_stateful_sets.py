@@ -9,8 +9,7 @@ from typing import Any
 from small_cluster import SmallCluster, small_cluster
 
 from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 def spec(replicas: int = 1, image: str = "lab", **fields: Any) -> Object:

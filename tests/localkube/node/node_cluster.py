@@ -26,6 +26,7 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint, from_embedded
 from jupyter_workspaces.kube.errors import BadRequest, NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local.settings import POD_VARIABLE, node_settings
 from jupyter_workspaces.localkube import certificates, kubeconfig_file
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
@@ -39,8 +40,6 @@ from jupyter_workspaces.localkube.node import (
     stop_pods,
 )
 from jupyter_workspaces.localkube.node.records import all_pods
-
-Object = dict[str, Any]
 
 LIMIT_SECONDS = 40.0
 TOKEN = "a-token-for-tests"

@@ -14,8 +14,7 @@ from node_cluster import NodeCluster, node_cluster
 
 from jupyter_workspaces.controller.workspaces import pod_script
 from jupyter_workspaces.controller.workspaces.pod_script import ScriptFailed
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 
 @asynccontextmanager

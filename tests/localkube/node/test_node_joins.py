@@ -8,7 +8,6 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -21,6 +20,7 @@ from jupyter_workspaces import controller
 from jupyter_workspaces.kube.catalog import NODES, PODS, SECRETS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.port_forward import forward
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.local.settings import POD_VARIABLE, node_settings
 from jupyter_workspaces.localkube.node import Agent, stop_pods
@@ -30,7 +30,6 @@ from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
-Object = dict[str, Any]
 
 LIMIT_SECONDS = 60.0
 KIND = "on-our-node"

@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -15,9 +14,8 @@ from node_cluster import NodeCluster, node_cluster
 from pod_sockets import Kubectl, kubectl_program
 
 from jupyter_workspaces.kube.execution import ExecutionFailed, execute
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.node.processes import mounts
-
-Object = dict[str, Any]
 
 JUPYTER = "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-scipy:v1.9.0"
 PUBLIC = "/workspace/connect/default/dora/lab"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
 from jupyter_workspaces.kube.execution import execute
-
-Object = dict[str, Any]
 
 SERVES = f"exec {sys.executable} -m http.server 8888 --bind $POD_IP"
 ADDRESS = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
 from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.node.processes import mounts
 from jupyter_workspaces.localkube.node.processes.mounts import HidesProgram, Mount
 from jupyter_workspaces.localkube.node.waiting import Waiting
-
-Object = dict[str, Any]
 
 KIND = mounts.namespaces()
 needs_namespaces = pytest.mark.skipif(

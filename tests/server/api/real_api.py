@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from real_cluster import RealCluster
@@ -13,9 +13,8 @@ from jupyter_workspaces.kube.catalog import (
     PERSISTENT_VOLUME_CLAIMS,
     Resource,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.catalog import BY_KIND, WORKSPACES
-
-Object = dict[str, Any]
 
 MERGE = "application/merge-patch+json"
 

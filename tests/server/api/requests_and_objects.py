@@ -7,10 +7,10 @@ from typing import Any
 
 from real_api import RealApi
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 
 API = ("workspaces", "api", "v1")
-Object = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 import pytest
 from requests_and_objects import Ask
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.server.api.workspaces.kinds.filtering import (
     Context,
@@ -19,8 +19,6 @@ from jupyter_workspaces.server.api.workspaces.kinds.filtering import (
 from jupyter_workspaces.server.api.workspaces.kinds.manifest import read_manifest
 from jupyter_workspaces.server.api.workspaces.kinds.typed import Reading, part, written
 from jupyter_workspaces.server.http.problems import InvalidObject, Problem
-
-Object = dict[str, Any]
 
 
 def value(text: str) -> Object:

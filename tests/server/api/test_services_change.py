@@ -21,6 +21,7 @@ from jupyter_workspaces.kube.catalog import NAMESPACES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.local.parts import Parts
@@ -31,7 +32,6 @@ from jupyter_workspaces.server.app import JupyterWorkspaces
 from jupyter_workspaces.server.connection import ApiConnection, ClusterConnection, NotReady
 
 USABLE_SECONDS = 3.0
-Object = dict[str, Any]
 
 
 @pytest.fixture

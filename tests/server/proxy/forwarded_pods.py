@@ -28,13 +28,12 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.localkube.node import PodAccess
 from jupyter_workspaces.localkube.node.records import PodFiles, PodRecord
 from jupyter_workspaces.resources.catalog import WORKSPACES
-
-Object = dict[str, Any]
 
 NAMESPACE = "team-a"
 NAME = "ws-small-0"

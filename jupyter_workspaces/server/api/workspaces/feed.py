@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http.event_feed import EventFeed
 
 from .kinds.service import Kinds
 from .workspaces.service import Workspaces
-
-Object = dict[str, Any]
 
 WORKSPACE, WORKSPACE_KIND = "workspace", "workspacekind"
 

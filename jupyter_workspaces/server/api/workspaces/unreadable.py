@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import unreadable
 from jupyter_workspaces.server.http import problems
 
 log = logging.getLogger(__name__)
 
-Object = Mapping[str, Any]
 View = TypeVar("View")
 
 ODD = (*unreadable.ERRORS, msgspec.MsgspecError)
@@ -24,7 +24,7 @@ _KNOWN_MOST = 1000
 _told: set[tuple[str, str]] = set()
 
 
-def readable(obj: Object, view: Callable[[], View]) -> View | None:
+def readable(obj: ObjectView, view: Callable[[], View]) -> View | None:
     """Return the view of an object; None, with one warning for each version, if it is malformed."""
     try:
         return view()
@@ -34,7 +34,7 @@ def readable(obj: Object, view: Callable[[], View]) -> View | None:
 
 
 @contextmanager
-def reading(obj: Object) -> Iterator[None]:
+def reading(obj: ObjectView) -> Iterator[None]:
     """Raise `Problem` 409 if the object is malformed, for the code in this block."""
     try:
         yield
@@ -46,7 +46,7 @@ def reading(obj: Object) -> Iterator[None]:
         ) from error
 
 
-def _tell(obj: Object, error: Exception) -> None:
+def _tell(obj: ObjectView, error: Exception) -> None:
     metadata = unreadable.mapping(obj.get("metadata"))
     version = (str(metadata.get("uid")), str(metadata.get("resourceVersion")))
     if version in _told:
@@ -57,7 +57,7 @@ def _tell(obj: Object, error: Exception) -> None:
     log.warning("%s cannot be read: %s", _name(obj), type(error).__name__, exc_info=error)
 
 
-def _name(obj: Object) -> str:
+def _name(obj: ObjectView) -> str:
     metadata = unreadable.mapping(obj.get("metadata"))
     place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
     return f"{obj.get('kind') or 'The object'} {place}{metadata.get('name')}"

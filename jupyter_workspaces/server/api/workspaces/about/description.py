@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from jupyter_workspaces._version import __version__
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.server.api.workspaces.kinds import models as kinds
 from jupyter_workspaces.server.api.workspaces.pods import models as pods
 from jupyter_workspaces.server.api.workspaces.secrets import models as secrets
@@ -15,8 +16,6 @@ from jupyter_workspaces.server.api.workspaces.volumes import models as volumes
 from jupyter_workspaces.server.api.workspaces.workspaces import models as workspaces
 
 from . import models as about
-
-Object = dict[str, Any]
 
 JSON, YAML, TEXT, SVG, EVENTS = (
     "application/json",

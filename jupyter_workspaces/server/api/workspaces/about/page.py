@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;"
@@ -17,7 +17,7 @@ _STYLE = (
 )
 
 
-def page(document: Object) -> str:
+def page(document: ObjectView) -> str:
     """Return HTML for an OpenAPI document."""
     title = f"{document['info']['title']} {document['info']['version']}"
     body = "\n".join([*_operations(document), "<h2>Schemas</h2>", *_schemas(document)])
@@ -29,7 +29,7 @@ def page(document: Object) -> str:
     )
 
 
-def _operations(document: Object) -> Iterator[str]:
+def _operations(document: ObjectView) -> Iterator[str]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             summary = escape(operation["summary"])
@@ -37,7 +37,7 @@ def _operations(document: Object) -> Iterator[str]:
             yield f"<details><summary>{head}</summary><pre>{_json(operation)}</pre></details>"
 
 
-def _schemas(document: Object) -> Iterator[str]:
+def _schemas(document: ObjectView) -> Iterator[str]:
     for name, schema in document["components"]["schemas"].items():
         head = f"<summary><code>{escape(name)}</code></summary>"
         yield f"<details>{head}<pre>{_json(schema)}</pre></details>"

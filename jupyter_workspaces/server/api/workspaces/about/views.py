@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from msgspec import UNSET
 
 from jupyter_workspaces._version import __version__
 from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.server.http.times import rfc3339
 
 from . import models
-
-Object = Mapping[str, Any]
-
 
 ORIGINAL_VERSION = "1.0.0"
 """What the original has said of itself in all its versions."""
@@ -38,7 +35,7 @@ def health(tasks: Iterable[TaskHealth], stale_since: datetime | None) -> models.
     )
 
 
-def namespace(obj: Object) -> models.Namespace:
+def namespace(obj: ObjectView) -> models.Namespace:
     """Return the model of a namespace."""
     return models.Namespace(obj["metadata"]["name"])
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.selectors import is_valid, matches
-
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 _SCOPES = {"imageConfig": "IMAGE_CONFIG", "podConfig": "POD_CONFIG"}
 _CONDITIONS = {"imageConfig": "matchImageConfig", "podConfig": "matchPodConfig"}
@@ -19,7 +17,7 @@ _CONDITIONS = {"imageConfig": "matchImageConfig", "podConfig": "matchPodConfig"}
 class Context:
     """What the choice depends on: the Namespace object, and the options that are already chosen."""
 
-    namespace: Object | None = None
+    namespace: ObjectView | None = None
     image_config: str | None = None
     pod_config: str | None = None
 
@@ -37,7 +35,7 @@ class Effect:
     deny_message: str = ""
 
 
-def unknown_options(kind: Object, context: Context) -> list[Cause]:
+def unknown_options(kind: ObjectView, context: Context) -> list[Cause]:
     """Return a cause for each option of the context that the kind does not have."""
     causes = []
     for dimension in _SCOPES:
@@ -54,7 +52,7 @@ def unknown_options(kind: Object, context: Context) -> list[Cause]:
     return causes
 
 
-def effects(kind: Object, context: Context) -> dict[tuple[str, str], Effect]:
+def effects(kind: ObjectView, context: Context) -> dict[tuple[str, str], Effect]:
     """Return the remaining options by dimension and id.
 
     A chosen option is the only one of its dimension.
@@ -76,7 +74,9 @@ def effects(kind: Object, context: Context) -> dict[tuple[str, str], Effect]:
     return found
 
 
-def _rules(kind: Object, scope: str) -> Iterator[tuple[list[tuple[str, Object]], Object]]:
+def _rules(
+    kind: ObjectView, scope: str
+) -> Iterator[tuple[list[tuple[str, ObjectView]], ObjectView]]:
     """Yield conditions and effect of each rule of a scope.
 
     Ignores invalid selectors, and rules without a valid one.
@@ -93,7 +93,7 @@ def _rules(kind: Object, scope: str) -> Iterator[tuple[list[tuple[str, Object]],
 
 
 def _holds(
-    conditions: list[tuple[str, Object]], labels: Mapping[str, Mapping[str, str] | None]
+    conditions: list[tuple[str, ObjectView]], labels: Mapping[str, Mapping[str, str] | None]
 ) -> bool:
     return all(
         (held := labels.get(name)) is not None and matches(selector, held)
@@ -101,7 +101,7 @@ def _holds(
     )
 
 
-def _labels(kind: Object, context: Context) -> dict[str, Mapping[str, str] | None]:
+def _labels(kind: ObjectView, context: Context) -> dict[str, Mapping[str, str] | None]:
     """Return labels by condition; None if the context has none, which never matches."""
     namespace = (
         None
@@ -117,10 +117,10 @@ def _labels(kind: Object, context: Context) -> dict[str, Mapping[str, str] | Non
     return found
 
 
-def _spawner_labels(value: Object) -> dict[str, str]:
+def _spawner_labels(value: ObjectView) -> dict[str, str]:
     return {label["key"]: label["value"] for label in value["spawner"].get("labels") or ()}
 
 
-def _values(kind: Object, dimension: str) -> list[Object]:
-    values: list[Object] = kind["spec"]["podTemplate"]["options"][dimension]["values"]
+def _values(kind: ObjectView, dimension: str) -> list[ObjectView]:
+    values: list[ObjectView] = kind["spec"]["podTemplate"]["options"][dimension]["values"]
     return values

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.common.documents import yaml_text
 from jupyter_workspaces.common.documents.bounds import DocumentError, TooLarge
 from jupyter_workspaces.kube.causes import Cause, invalid, required
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
 from jupyter_workspaces.server.http import problems
 from jupyter_workspaces.server.http.checks import dns_subdomain
@@ -17,8 +16,6 @@ from .typed import (
     part,
     written,
 )
-
-Object = dict[str, Any]
 
 
 def read_manifest(text: bytes) -> Object:

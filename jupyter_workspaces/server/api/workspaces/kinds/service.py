@@ -20,6 +20,7 @@ from jupyter_workspaces.kube.errors import (
     NotFound,
 )
 from jupyter_workspaces.kube.reflector import key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
 from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.bodies import converted
@@ -31,8 +32,6 @@ from jupyter_workspaces.server.http.problems import StaleRevision
 
 from . import filtering, models, views
 from .typed import part, written
-
-Object = dict[str, Any]
 
 WRITE_ATTEMPTS = 5
 

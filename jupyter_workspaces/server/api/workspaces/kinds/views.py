@@ -8,13 +8,12 @@ from typing import Any
 
 from msgspec import UNSET
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
 from jupyter_workspaces.server.api.workspaces.workspaces.models import ImageRef
 
 from . import models
 from .filtering import Context, Effect, effects
-
-Object = Mapping[str, Any]
 
 _ERRORS = {
     "NotFound": "CONFIGMAP_MISSING",
@@ -23,7 +22,7 @@ _ERRORS = {
 }
 
 
-def asset(kind: Object | None, name: str, prefix: str) -> ImageRef:
+def asset(kind: ObjectView | None, name: str, prefix: str) -> ImageRef:
     """Return the URL of a kind's icon or logo: its own, or one below the API's `prefix`."""
     if kind is None:
         return ImageRef(f"__UNKNOWN_{name.upper()}_URL__")
@@ -41,7 +40,7 @@ def asset(kind: Object | None, name: str, prefix: str) -> ImageRef:
     return ImageRef(url, _ERRORS.get(trouble, "CONFIGMAP_UNKNOWN") if trouble else UNSET)
 
 
-def revision(kind: Object) -> str:
+def revision(kind: ObjectView) -> str:
     """Return the revision of a kind."""
     metadata = kind["metadata"]
     return hashlib.sha256(
@@ -49,7 +48,7 @@ def revision(kind: Object) -> str:
     ).hexdigest()
 
 
-def update_model(kind: Object) -> models.KindUpdate:
+def update_model(kind: ObjectView) -> models.KindUpdate:
     """Return the update model of a kind."""
     spec = kind["spec"]
     return models.KindUpdate(
@@ -57,14 +56,14 @@ def update_model(kind: Object) -> models.KindUpdate:
     )
 
 
-def created_model(kind: Object) -> models.KindCreated:
+def created_model(kind: ObjectView) -> models.KindCreated:
     """Return the response to a created kind."""
     return models.KindCreated(
         kind["metadata"]["name"], kind["spec"]["spawner"], kind["spec"]["podTemplate"]
     )
 
 
-def list_item(kind: Object, prefix: str) -> models.KindListItem:
+def list_item(kind: ObjectView, prefix: str) -> models.KindListItem:
     """Return the list item of a kind."""
     spawner, template = kind["spec"]["spawner"], kind["spec"]["podTemplate"]
     metadata, status = template.get("podMetadata") or {}, kind.get("status") or {}
@@ -92,7 +91,7 @@ def list_item(kind: Object, prefix: str) -> models.KindListItem:
     )
 
 
-def unreadable_item(kind: Object) -> models.KindListItem:
+def unreadable_item(kind: ObjectView) -> models.KindListItem:
     """Return the list item of a malformed kind: hidden, with the reason as description."""
     name = text(mapping(kind.get("metadata")).get("name"))
     return models.KindListItem(
@@ -115,7 +114,7 @@ def unreadable_item(kind: Object) -> models.KindListItem:
 
 
 def options(
-    kind: Object, effects: Mapping[tuple[str, str], Effect] | None = None
+    kind: ObjectView, effects: Mapping[tuple[str, str], Effect] | None = None
 ) -> models.KindOptions:
     """Return images and sizes; with `effects`, only those that it has, as the rules show them."""
     return models.KindOptions(
@@ -124,7 +123,7 @@ def options(
 
 
 def _options(
-    kind: Object, dimension: str, effects: Mapping[tuple[str, str], Effect] | None
+    kind: ObjectView, dimension: str, effects: Mapping[tuple[str, str], Effect] | None
 ) -> models.OptionList:
     found = kind["spec"]["podTemplate"]["options"][dimension]
     counted = ((kind.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or ()
@@ -150,7 +149,7 @@ def _options(
     return models.OptionList(found["spawner"]["default"], values or UNSET)
 
 
-def _rule(rule: Object) -> dict[str, Any]:
+def _rule(rule: ObjectView) -> dict[str, Any]:
     """Return a rule without zero values in lists."""
     return {
         **rule,
@@ -162,7 +161,7 @@ def _rule(rule: Object) -> dict[str, Any]:
     }
 
 
-def _probe(probe: Object | None) -> Any:
+def _probe(probe: ObjectView | None) -> Any:
     """Return a probe without its script, which is long."""
     if probe is None:
         return UNSET

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from msgspec import UNSET, UnsetType
 
 from jupyter_workspaces.common.timestamps import milliseconds
+from jupyter_workspaces.kube.types import ObjectView
 
 from .models import Progress, Step, Stopping
-
-Object = Mapping[str, Any]
 
 CONTAINER = "main"
 NEVER_STARTED = 128
@@ -41,10 +39,10 @@ _NO_SUCH_CLAIM = re.compile(r'persistentvolumeclaim "[^"]+" not found')
 
 
 def progress(
-    workspace: Object,
-    pod: Object | None,
-    claims: Iterable[Object],
-    events: Iterable[Object],
+    workspace: ObjectView,
+    pod: ObjectView | None,
+    claims: Iterable[ObjectView],
+    events: Iterable[ObjectView],
     now: int,
 ) -> Progress:
     """Return the steps of a start.
@@ -91,7 +89,7 @@ def progress(
     return Progress(steps, state, message, _stopping(pod))
 
 
-def _stopping(pod: Object | None) -> Stopping | UnsetType:
+def _stopping(pod: ObjectView | None) -> Stopping | UnsetType:
     metadata = (pod or {}).get("metadata") or {}
     until, grace = (
         milliseconds(metadata.get("deletionTimestamp")),
@@ -100,10 +98,10 @@ def _stopping(pod: Object | None) -> Stopping | UnsetType:
     return Stopping(until - 1000 * grace, grace) if until else UNSET
 
 
-def _failing(pod: Object | None, events: Iterable[Object]) -> str | None:
+def _failing(pod: ObjectView | None, events: Iterable[ObjectView]) -> str | None:
     """Return the step at which a workspace fails; None if it is the first that is not done."""
     status = (pod or {}).get("status") or {}
-    scheduled: Object = next(
+    scheduled: ObjectView = next(
         (one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), {}
     )
     if scheduled.get("status") == "False":
@@ -120,17 +118,17 @@ def _failing(pod: Object | None, events: Iterable[Object]) -> str | None:
     return None
 
 
-def _main(status: Object) -> Object:
+def _main(status: ObjectView) -> ObjectView:
     return next(
         (one for one in status.get("containerStatuses") or () if one["name"] == CONTAINER), {}
     )
 
 
-def _waiting(status: Object) -> Object:
+def _waiting(status: ObjectView) -> ObjectView:
     return (_main(status).get("state") or {}).get("waiting") or {}
 
 
-def _begin(workspace: Object, pod: Object | None) -> int:
+def _begin(workspace: ObjectView, pod: ObjectView | None) -> int:
     """Return when the start began: its pod is created right after."""
     created = milliseconds(workspace["metadata"].get("creationTimestamp"))
     if pod is None:
@@ -139,7 +137,10 @@ def _begin(workspace: Object, pod: Object | None) -> int:
 
 
 def _ends(
-    workspace: Object, pod: Object | None, claims: Iterable[Object], events: Iterable[Object]
+    workspace: ObjectView,
+    pod: ObjectView | None,
+    claims: Iterable[ObjectView],
+    events: Iterable[ObjectView],
 ) -> dict[str, int | None]:
     """Return when each step ended, in ms since 1970; None for one that has not."""
     ends: dict[str, int | None] = dict.fromkeys((step for step, _ in STEPS), None)

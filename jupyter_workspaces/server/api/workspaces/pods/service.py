@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_workspaces.kube.catalog import EVENTS, PODS
 from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.ownership import controller
 from jupyter_workspaces.kube.transport import REQUEST_SECONDS
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
 from jupyter_workspaces.server.api.workspaces.volumes.views import claims_of_workspace
 from jupyter_workspaces.server.api.workspaces.workspaces.service import Workspaces
@@ -26,7 +27,6 @@ from .progress import CONTAINER, progress
 if TYPE_CHECKING:
     import aiohttp
 
-Object = dict[str, Any]
 
 METRICS = "/apis/metrics.k8s.io/v1beta1"
 NOT_RUNNING, NOT_MEASURED = "WORKSPACE_NOT_RUNNING", "METRICS_API_NOT_AVAILABLE"

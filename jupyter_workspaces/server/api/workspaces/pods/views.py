@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from msgspec import UNSET, UnsetType
 
 from jupyter_workspaces.common.timestamps import milliseconds
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.unreadable import mapping
 
 from . import models
 
-Object = Mapping[str, Any]
 
-
-def details(workspace: Object, kind: Object | None) -> models.Details:
+def details(workspace: ObjectView, kind: ObjectView | None) -> models.Details:
     """Return details. The pod is missing until the controller records one."""
     template = workspace["spec"]["podTemplate"]
     metadata, volumes = template.get("podMetadata") or {}, template["volumes"]
@@ -54,7 +50,7 @@ def details(workspace: Object, kind: Object | None) -> models.Details:
     )
 
 
-def resources(pod: Object, measured: Object) -> models.Resources:
+def resources(pod: ObjectView, measured: ObjectView) -> models.Resources:
     """Return resources. `measured` is a PodMetrics of metrics.k8s.io; empty for none."""
     usage = {
         container["name"]: container.get("usage") or {}
@@ -72,7 +68,7 @@ def resources(pod: Object, measured: Object) -> models.Resources:
     return models.Resources(found)
 
 
-def event(obj: Object) -> models.Event:
+def event(obj: ObjectView) -> models.Event:
     """Return the model of an event."""
     involved = mapping(obj.get("involvedObject"))
     time = (

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from msgspec import UNSET
 
 from jupyter_workspaces.kube.catalog import SECRETS
 from jupyter_workspaces.kube.errors import ClusterError, Conflict, NotFound
 from jupyter_workspaces.kube.reflector import key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.unreadable import readable
@@ -18,8 +18,6 @@ from jupyter_workspaces.server.http import problems
 from jupyter_workspaces.server.http.problems import StaleRevision
 
 from . import models, views
-
-Object = dict[str, Any]
 
 WRITE_ATTEMPTS = 5
 

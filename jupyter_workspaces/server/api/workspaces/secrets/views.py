@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from msgspec import UNSET
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.unreadable import mapping, text
@@ -15,10 +15,8 @@ from jupyter_workspaces.server.api.workspaces.audit import audit
 
 from . import models
 
-Object = Mapping[str, Any]
 
-
-def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretListItem:
+def list_item(secret: ObjectView, mounted_by: Iterable[ObjectView]) -> models.SecretListItem:
     """Return the list item of a Secret."""
     metadata = secret["metadata"]
     labels = metadata.get("labels") or {}
@@ -35,7 +33,7 @@ def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretList
     )
 
 
-def unreadable_item(secret: Object) -> models.SecretListItem:
+def unreadable_item(secret: ObjectView) -> models.SecretListItem:
     """Return the list item of a secret with malformed metadata: not mountable, not changeable."""
     metadata = mapping(secret.get("metadata"))
     return models.SecretListItem(
@@ -43,13 +41,13 @@ def unreadable_item(secret: Object) -> models.SecretListItem:
     )
 
 
-def update_model(secret: Object) -> models.SecretUpdate:
+def update_model(secret: ObjectView) -> models.SecretUpdate:
     """Return the update model of a Secret."""
     contents = {key: models.Value() for key in sorted(secret.get("data") or {})}
     return models.SecretUpdate(secret.get("type", ""), bool(secret.get("immutable")), contents)
 
 
-def created(secret: Object) -> models.SecretCreate:
+def created(secret: ObjectView) -> models.SecretCreate:
     """Return the response to a created Secret."""
     model = update_model(secret)
     return models.SecretCreate(
@@ -57,13 +55,13 @@ def created(secret: Object) -> models.SecretCreate:
     )
 
 
-def revision(secret: Object) -> str:
+def revision(secret: ObjectView) -> str:
     """Return the revision of a Secret, which changes with every write."""
     metadata = secret["metadata"]
     return hashlib.sha256(f"{metadata['uid']}:{metadata['resourceVersion']}".encode()).hexdigest()
 
 
-def secrets_of(workspace: Object) -> set[str]:
+def secrets_of(workspace: ObjectView) -> set[str]:
     """Return the names of the Secrets that a workspace mounts."""
     return {
         one["secretName"]

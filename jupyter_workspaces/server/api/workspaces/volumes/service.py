@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
 from jupyter_workspaces.kube.causes import forbidden, invalid
@@ -17,8 +16,6 @@ from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http import problems
 
 from . import models, views
-
-Object = dict[str, Any]
 
 
 class Volumes:

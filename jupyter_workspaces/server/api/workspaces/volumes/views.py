@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from msgspec import UNSET
 
 from jupyter_workspaces.common.quantities import QuantityError, canonical
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
 from jupyter_workspaces.server.api.workspaces.audit import audit
@@ -16,10 +17,8 @@ from jupyter_workspaces.server.api.workspaces.unreadable import readable
 
 from . import models
 
-Object = Mapping[str, Any]
 
-
-def storage_class(obj: Object) -> models.StorageClass:
+def storage_class(obj: ObjectView) -> models.StorageClass:
     """Return a storage class. Only the label `can-use=true` allows its use."""
     metadata = obj["metadata"]
     annotations = metadata.get("annotations") or {}
@@ -32,11 +31,11 @@ def storage_class(obj: Object) -> models.StorageClass:
 
 
 def claim(
-    obj: Object,
-    volume: Object | None,
-    volume_class: Object | None,
-    pods: Iterable[Object],
-    workspaces: Iterable[Object],
+    obj: ObjectView,
+    volume: ObjectView | None,
+    volume_class: ObjectView | None,
+    pods: Iterable[ObjectView],
+    workspaces: Iterable[ObjectView],
 ) -> models.Claim:
     """Return a claim."""
     metadata, spec = obj["metadata"], obj["spec"]
@@ -63,7 +62,7 @@ def claim(
 
 
 def unreadable_claim(
-    obj: Object, pods: Iterable[Object], workspaces: Iterable[Object]
+    obj: ObjectView, pods: Iterable[ObjectView], workspaces: Iterable[ObjectView]
 ) -> models.Claim:
     """Return a malformed claim: not mountable, with the reason as `problem`."""
     metadata = mapping(obj.get("metadata"))
@@ -83,7 +82,7 @@ def unreadable_claim(
     )
 
 
-def created(obj: Object) -> models.ClaimCreate:
+def created(obj: ObjectView) -> models.ClaimCreate:
     """Return the response to a created claim, with its size in canonical form."""
     spec = obj["spec"]
     storage = spec["resources"]["requests"]["storage"]
@@ -99,7 +98,7 @@ def created(obj: Object) -> models.ClaimCreate:
     )
 
 
-def claims_of(pod: Object) -> set[str]:
+def claims_of(pod: ObjectView) -> set[str]:
     """Return the names of the claims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or ()
     return {
@@ -109,7 +108,7 @@ def claims_of(pod: Object) -> set[str]:
     }
 
 
-def claims_of_workspace(workspace: Object) -> set[str]:
+def claims_of_workspace(workspace: ObjectView) -> set[str]:
     """Return the names of the claims of a workspace, each once."""
     volumes = workspace["spec"]["podTemplate"]["volumes"]
     return {
@@ -118,7 +117,7 @@ def claims_of_workspace(workspace: Object) -> set[str]:
     }
 
 
-def _pod(pod: Object) -> dict[str, Any]:
+def _pod(pod: ObjectView) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "name": pod["metadata"]["name"],
         "phase": (pod.get("status") or {}).get("phase", ""),
@@ -128,7 +127,7 @@ def _pod(pod: Object) -> dict[str, Any]:
     )
 
 
-def _workspace(workspace: Object) -> dict[str, Any]:
+def _workspace(workspace: ObjectView) -> dict[str, Any]:
     status = workspace.get("status") or {}
     pod = status.get("podTemplatePod") or {}
     shown: dict[str, Any] = {
@@ -143,7 +142,7 @@ def _workspace(workspace: Object) -> dict[str, Any]:
     return shown
 
 
-def _volume(volume: Object, volume_class: Object | None) -> dict[str, Any]:
+def _volume(volume: ObjectView, volume_class: ObjectView | None) -> dict[str, Any]:
     spec = volume["spec"]
     shown: dict[str, Any] = {
         "name": volume["metadata"]["name"],
@@ -161,5 +160,5 @@ def _volume(volume: Object, volume_class: Object | None) -> dict[str, Any]:
     return shown
 
 
-def _labelled(obj: Object, label: str) -> bool:
+def _labelled(obj: ObjectView, label: str) -> bool:
     return (obj["metadata"].get("labels") or {}).get(label) == "true"

@@ -11,7 +11,6 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
 
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.common.timeouts import timeout
@@ -22,13 +21,13 @@ from jupyter_workspaces.kube.errors import (
     NotFound,
 )
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import restarts
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.cache import Cache
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 CONTROLLER_SECONDS = (0.3, 1.0)
 """Delay before a server acts, so that our controller acts first. Random within this range."""

@@ -31,6 +31,7 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.kube.merge_patch import merge
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys, mount_paths, restarts
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.templates import base_url, is_plain_base_url
@@ -45,7 +46,6 @@ from . import models, views
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 WRITE_ATTEMPTS = 5
 _LIST_ITEM = msgspec.json.Decoder(models.WorkspaceListItem)

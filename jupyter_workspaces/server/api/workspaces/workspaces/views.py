@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.templates import connect_path
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
 from jupyter_workspaces.server.api.workspaces.audit import audit
@@ -16,12 +17,10 @@ from jupyter_workspaces.server.api.workspaces.kinds.views import asset
 
 from . import models
 
-Object = Mapping[str, Any]
-
 UNKNOWN = {"imageConfig": "__UNKNOWN_IMAGE_CONFIG__", "podConfig": "__UNKNOWN_POD_CONFIG__"}
 
 
-def revision(obj: Object) -> str:
+def revision(obj: ObjectView) -> str:
     """Return the revision of a workspace, which changes with its spec only."""
     metadata = obj["metadata"]
     return hashlib.sha256(
@@ -29,7 +28,7 @@ def revision(obj: Object) -> str:
     ).hexdigest()
 
 
-def create_model(workspace: Object) -> models.WorkspaceCreate:
+def create_model(workspace: ObjectView) -> models.WorkspaceCreate:
     """Return the response to a created workspace."""
     spec = workspace["spec"]
     return models.WorkspaceCreate(
@@ -42,7 +41,7 @@ def create_model(workspace: Object) -> models.WorkspaceCreate:
     )
 
 
-def update_model(workspace: Object) -> models.WorkspaceUpdate:
+def update_model(workspace: ObjectView) -> models.WorkspaceUpdate:
     """Return the update model of a workspace."""
     spec = workspace["spec"]
     return models.WorkspaceUpdate(
@@ -74,7 +73,9 @@ def spec_of(model: models.WorkspaceCreate | models.WorkspaceUpdate, kind: str) -
     return spec
 
 
-def list_item(workspace: Object, kind: Object | None, prefix: str) -> models.WorkspaceListItem:
+def list_item(
+    workspace: ObjectView, kind: ObjectView | None, prefix: str
+) -> models.WorkspaceListItem:
     """Return the list item of a workspace."""
     metadata, spec, status = workspace["metadata"], workspace["spec"], workspace.get("status") or {}
     options = {dimension: _values(kind, dimension) for dimension in UNKNOWN}
@@ -113,7 +114,7 @@ def list_item(workspace: Object, kind: Object | None, prefix: str) -> models.Wor
     )
 
 
-def unreadable_item(workspace: Object) -> models.WorkspaceListItem:
+def unreadable_item(workspace: ObjectView) -> models.WorkspaceListItem:
     """Return the list item of a malformed workspace: Unknown, with the reason."""
     metadata, spec, status = (
         mapping(workspace.get(part)) for part in ("metadata", "spec", "status")
@@ -149,7 +150,7 @@ def _number(value: Any) -> int:
     )
 
 
-def option_info(values: Mapping[str, Object], option: str, dimension: str) -> models.OptionInfo:
+def option_info(values: Mapping[str, ObjectView], option: str, dimension: str) -> models.OptionInfo:
     """Return an option for people; a placeholder if the kind does not have it."""
     value = values.get(option)
     if value is None:
@@ -163,7 +164,7 @@ def option_info(values: Mapping[str, Object], option: str, dimension: str) -> mo
     )
 
 
-def _values(kind: Object | None, dimension: str) -> dict[str, Object]:
+def _values(kind: ObjectView | None, dimension: str) -> dict[str, ObjectView]:
     if kind is None:
         return {}
     return {
@@ -172,7 +173,7 @@ def _values(kind: Object | None, dimension: str) -> dict[str, Object]:
 
 
 def _option_state(
-    workspace: Object, values: Mapping[str, Object], dimension: str
+    workspace: ObjectView, values: Mapping[str, ObjectView], dimension: str
 ) -> models.OptionState:
     chain = (
         ((workspace.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or {}
@@ -193,7 +194,9 @@ def _option_state(
     return models.OptionState(current, steps or UNSET)
 
 
-def _services(metadata: Object, image: Object | None, kind: Object | None) -> list[models.Service]:
+def _services(
+    metadata: ObjectView, image: ObjectView | None, kind: ObjectView | None
+) -> list[models.Service]:
     if image is None or kind is None:
         return []  # the original says null here, and its own page breaks
     declared = {port["id"]: port for port in kind["spec"]["podTemplate"]["ports"]}
@@ -214,7 +217,7 @@ def _services(metadata: Object, image: Object | None, kind: Object | None) -> li
     return found
 
 
-def _template(template: Object) -> models.PodTemplate:
+def _template(template: ObjectView) -> models.PodTemplate:
     metadata, volumes, options = (
         template.get("podMetadata") or {},
         template["volumes"],
