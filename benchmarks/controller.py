@@ -133,7 +133,7 @@ def _measure(plane: ControlPlane, count: int) -> list[Figure]:
 
 
 def _without_probe(kind: dict[str, Any]) -> dict[str, Any]:
-    """Simulated pods cannot tell when they were last used, and each probe is a write that the kind asks for (every 1 to 5 minutes)."""
+    """Without activity probes: simulated pods have no activity, and each probe is a write."""
     kind["spec"]["podTemplate"].pop("activityProbe", None)
     kind["spec"].pop("activityRules", None)
     return kind

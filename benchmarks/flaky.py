@@ -1,9 +1,10 @@
 """What a cache asks of an API server that fails, and how soon it is up to date afterwards.
 
-    python benchmarks/flaky.py [--seconds 60] [--mode refuse --mode hang …]
+python benchmarks/flaky.py [--seconds 60] [--mode refuse --mode hang …]
 
-Each mode has a cache and a proxy of its own, all at the same time. The goal: at most 40 requests a minute for each
-resource type, visible within 10 s after the API is healthy again, 30 s where requests hung.
+Each mode has a cache and a proxy of its own, all at the same time. The goal: at most 40 requests a
+minute for each resource type, visible within 10 s after the API is healthy again, 30 s where
+requests hung.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def main() -> None:
     chosen = parser.parse_args()
     logging.disable(logging.ERROR)
     print(
-        f"{'mode':<9}{'requests per type and minute':>30}{'visible after':>16}{'stale':>8}  what fails"
+        f"{'mode':<9}{'requests per type and minute':>30}{'visible after':>16}{'stale':>8}"
+        "  what fails"
     )
     for found in asyncio.run(run(chosen.mode or list(MODES), chosen.seconds)):
         rate, stale = found.requests * 60 / found.seconds, "yes" if found.stale else "no"

@@ -15,7 +15,10 @@ REPEATS = 7
 
 def import_milliseconds(statement: str) -> float:
     """Wall time of the statement in a new interpreter, median of several."""
-    code = f"import time; began = time.perf_counter(); {statement}; print(1000 * (time.perf_counter() - began))"
+    code = (
+        f"import time; began = time.perf_counter(); {statement}; "
+        "print(1000 * (time.perf_counter() - began))"
+    )
     runs = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         for _ in range(REPEATS)
@@ -28,10 +31,12 @@ def extension_milliseconds() -> float:
     code = (
         "import time, jupyter_server.serverapp as s, jupyter_workspaces\n"
         "app = s.ServerApp()\n"
-        "app.initialize(['--no-browser', '--allow-root', '--port=0'], find_extensions=False, new_httpserver=False)\n"
+        "app.initialize(['--no-browser', '--allow-root', '--port=0'], find_extensions=False, "
+        "new_httpserver=False)\n"
         "began = time.perf_counter()\n"
         "assert app.extension_manager.add_extension('jupyter_workspaces', enabled=True)\n"
-        "app.extension_manager.link_extension('jupyter_workspaces'); app.extension_manager.load_extension('jupyter_workspaces')\n"
+        "app.extension_manager.link_extension('jupyter_workspaces')\n"
+        "app.extension_manager.load_extension('jupyter_workspaces')\n"
         "elapsed = time.perf_counter() - began\n"
         "assert 'jupyter_workspaces' in app.web_app.settings, 'the extension did not load'\n"
         "print('TOTAL', 1000 * elapsed)\n"

@@ -62,7 +62,8 @@ def show(figures: Iterable[Figure]) -> None:
     print("| what | measured | goal | | compared with |\n|---|---|---|---|---|")
     for figure in figures:
         print(
-            f"| {figure.name} | {figure.value} | {figure.goal} | {'met' if figure.met else '**missed**'} | {figure.reference} |"
+            f"| {figure.name} | {figure.value} | {figure.goal} "
+            f"| {'met' if figure.met else '**missed**'} | {figure.reference} |"
         )
     if named := os.environ.get("JUPYTER_WORKSPACES_FIGURES"):
         Path(named).write_text(

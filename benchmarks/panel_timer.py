@@ -1,7 +1,8 @@
 """Cost of the timer of an open panel with 1,000 rows: `python benchmarks/panel_timer.py`.
 
-Needs Playwright and a Chromium, as tests/browser_panel does. Prints the milliseconds of one tick with the panel in view, and of
-the ticks of a minute with it hidden, each with the layout that follows.
+Needs Playwright and a Chromium, as tests/browser_panel does. Prints the milliseconds of one tick
+with the panel in view, and of the ticks of a minute with it hidden, each with the layout that
+follows.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def main() -> None:
         shown, hidden = measure(browser.new_page(viewport={"width": 1000, "height": 800}))
         browser.close()
     print(
-        f"{ROWS} rows: one tick {shown:.1f} ms in view; a minute of ticks {hidden:.1f} ms while the panel is not shown"
+        f"{ROWS} rows: one tick {shown:.1f} ms in view; "
+        f"a minute of ticks {hidden:.1f} ms while the panel is not shown"
     )
 
 

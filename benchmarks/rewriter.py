@@ -19,7 +19,10 @@ REPEATS = 3
 INNER = "/workspace/connect/team/bench/web/"
 BEHIND_BASE = PublicPath("/user/x/", INNER)
 AT_ROOT = PublicPath("/", INNER)
-ROW = b'<tr class="odd"><td><a href="/item/17?x=1&amp;y=2" title="An item">17</a></td><td>some text</td><td><img src="/p.png"></td></tr>\n'
+ROW = (
+    b'<tr class="odd"><td><a href="/item/17?x=1&amp;y=2" title="An item">17</a></td>'
+    b'<td>some text</td><td><img src="/p.png"></td></tr>\n'
+)
 CONFIG = (
     b'<script id="jupyter-config-data">{"many": ["'
     + b'/static/file.js", "' * (4 * 2**20 // 19)

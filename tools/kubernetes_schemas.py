@@ -1,7 +1,8 @@
-"""Take the schemas of the built-in kinds that the local cluster serves from a running API server: types, merge keys, list types, no prose.
+"""Copy the schemas of built-in kinds from a running API server, for the local cluster.
 
-`python tools/kubernetes_schemas.py --kubeconfig FILE` writes `jupyter_workspaces/localkube/apiserver/objects/schemas/*.json`, one file for each
-package of types. Run it again when the table of kinds (rows.py) grows, or for another Kubernetes version.
+`python tools/kubernetes_schemas.py --kubeconfig FILE` writes
+`jupyter_workspaces/localkube/apiserver/objects/schemas/*.json`, one file for each package of types.
+Run it again when the table of kinds (rows.py) grows, or for another Kubernetes version.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from jupyter_workspaces.localkube.apiserver.objects.schemas import FOLDER, REFER
 
 Object = dict[str, Any]
 
-# What the table of kinds does not name: bodies of subresources, and what every kind's operations answer and take.
+# What the table of kinds does not name: bodies of subresources, and what every kind's operations
+# answer and take.
 MORE = {
     ("", "v1"): {
         *(
@@ -66,7 +68,10 @@ def references(schema: Any) -> Iterator[str]:
 
 
 def facts(schema: Any, *, names: bool = False) -> Any:
-    """The schema without prose. `names`: its keys are names of properties, of which `description` may be one."""
+    """Return the schema without descriptions.
+
+    With `names`, its keys are names of properties, one of which may be `description`.
+    """
     if isinstance(schema, dict):
         return {
             key: facts(child, names=key == "properties" and not names)

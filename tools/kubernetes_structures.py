@@ -1,8 +1,9 @@
-"""Take from Kubernetes' Go types how the kinds that the local cluster serves are encoded: JSON names, numbers in protobuf, what is left out
-when empty. Facts only.
+"""Read from Kubernetes' Go types how built-in kinds are encoded, for the local cluster.
 
-`python tools/kubernetes_structures.py` (needs Go) writes `jupyter_workspaces/localkube/apiserver/objects/structures/kubernetes.json`, and
-for the tests an object of each kind with everything set, in JSON and as Go sends it in protobuf. Run it again when
+That is JSON names, field numbers in protobuf, and which fields are omitted when empty. `python
+tools/kubernetes_structures.py` (needs Go) writes
+`jupyter_workspaces/localkube/apiserver/objects/structures/kubernetes.json`, and for the tests an
+object of each kind with all fields set, in JSON and as Go encodes it in protobuf. Run it again when
 the table of kinds (rows.py) grows, or for another Kubernetes version (kubernetes_structures/go.mod).
 """
 
@@ -68,7 +69,8 @@ def main() -> None:
     ]
     EXAMPLES.write_text("{" + ",\n".join(examples) + "}\n", encoding="utf-8")
     print(
-        f"{len(lines)} types of {len(found['kinds'])} kinds, {FILE.stat().st_size // 1024} KiB, in {FILE}"
+        f"{len(lines)} types of {len(found['kinds'])} kinds, "
+        f"{FILE.stat().st_size // 1024} KiB, in {FILE}"
     )
 
 

@@ -1,10 +1,11 @@
 """Attacks on real servers under a memory limit: event loop stalls, growth, 5xx responses.
 
-Three servers run on a throw-away local cluster: the cluster's own API server, `serve`, and a Jupyter server below a base URL
-whose proxy leads to a hostile program in a workspace. Each may take 4 GiB of address space. Each bomb is thrown once, while another
-process asks each server for its health every 10 ms: the slowest answer is the stall, which includes the noise of the
-machine. That noise alone is measured before and printed beside each figure. JUPYTER_WORKSPACES_SOAK names the bombs to throw,
-separated by commas; the default is all of them.
+Three servers run on a throw-away local cluster: the cluster's own API server, `serve`, and a
+Jupyter server below a base URL whose proxy leads to a hostile program in a workspace. Each may take
+4 GiB of address space. Each bomb is thrown once, while another process asks each server for its
+health every 10 ms: the slowest answer is the stall, which includes the noise of the machine. That
+noise alone is measured before and printed beside each figure. JUPYTER_WORKSPACES_SOAK names the
+bombs to throw, separated by commas; the default is all of them.
 """
 
 from __future__ import annotations

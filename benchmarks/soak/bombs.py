@@ -29,7 +29,10 @@ Bomb = Callable[[Servers], Awaitable["Outcome"]]
 
 @dataclass
 class Outcome:
-    """Answers by status; "cut off" counts connections that were closed, "no answer" those that took over three minutes."""
+    """Responses by status.
+
+    "cut off" counts closed connections, "no answer" those that took over three minutes.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
 
@@ -101,7 +104,7 @@ async def large_bodies(servers: Servers) -> Outcome:
 
 
 async def idle_connections(servers: Servers) -> Outcome:
-    """1,200 connections that say nothing to `serve` and as many to the API server, while a signed-in user asks."""
+    """Open 1,200 idle connections each to `serve` and the API server while a user is active."""
     outcome = Outcome()
     writers: list[asyncio.StreamWriter] = []
     try:
@@ -338,7 +341,8 @@ YAML_ALIASES = b"a0: &a0 [x, x]\n" + b"".join(
 )
 YAML_DEEP = b"a: " + b"[" * 2**19
 YAML_VOLUMES = (
-    b"apiVersion: kubeflow.org/v1beta1\nkind: WorkspaceKind\nmetadata: {name: bomb}\nspec:\n  podTemplate:\n    extraVolumes:\n"
+    b"apiVersion: kubeflow.org/v1beta1\nkind: WorkspaceKind\nmetadata: {name: bomb}\n"
+    b"spec:\n  podTemplate:\n    extraVolumes:\n"
     b"    - &v0 {name: a, items: [x, x, x, x, x, x, x, x]}\n"
     + b"".join(
         b"    - &v%d {name: a, items: [%s]}\n" % (n, b", ".join([b"*v%d" % (n - 1)] * 8))

@@ -1,6 +1,6 @@
 """A hostile program in a workspace: pages hard to rewrite, and WebSockets that flood.
 
-`python program.py ADDRESS PORT`. Run by the node for the image that `servers.py` names in `images.yaml`.
+`python program.py ADDRESS PORT`. The node runs it for an image in `images.yaml` of `servers.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import sys
 
 from aiohttp import web
 
-ROW = '<tr class="row"><td><a href="/workspace/connect/default/soak/codeserver/item">an item</a></td><td>some words of text</td></tr>\n'
+ROW = (
+    '<tr class="row"><td><a href="/workspace/connect/default/soak/codeserver/item">an item</a></td>'
+    "<td>some words of text</td></tr>\n"
+)
 MESSAGES = 20
 
 

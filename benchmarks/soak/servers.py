@@ -58,7 +58,7 @@ class Address:
 
 
 class Servers:
-    """Starts them on entering, with a hostile program running in the workspace `soak`; stops all of it on leaving."""
+    """Context manager that runs the servers, with a hostile program in the workspace `soak`."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -145,7 +145,10 @@ class Servers:
 
     def _start_serve(self) -> Address:
         runtime = self._scratch / "serve.json"
-        program = f"from jupyter_workspaces.server.serve import main; main(port=0, runtime_file={str(runtime)!r}, trusted_header_auth=True)"
+        program = (
+            "from jupyter_workspaces.server.serve import main; "
+            f"main(port=0, runtime_file={str(runtime)!r}, trusted_header_auth=True)"
+        )
         self._start("serve", ["-c", program])
         until(runtime.exists, "serve listens")
         told = json.loads(runtime.read_text(encoding="utf-8"))

@@ -44,11 +44,14 @@ class Watched:
 
     def words(self) -> str:
         lost = f", {self.lost} unanswered" if self.lost else ""
-        return f"{self.name} stalls {self.slowest_ms:.0f} ms, grows {self.growth_mb:.0f} MB, at its peak {self.peak_mb:.0f} MB{lost}"
+        return (
+            f"{self.name} stalls {self.slowest_ms:.0f} ms, grows {self.growth_mb:.0f} MB, "
+            f"at its peak {self.peak_mb:.0f} MB{lost}"
+        )
 
 
 class Watch:
-    """`begin` a window and `end` it with what was seen. A context manager that owns the watching process."""
+    """Context manager of a process that measures servers between `begin` and `end`."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         context = multiprocessing.get_context("spawn")

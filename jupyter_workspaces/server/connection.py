@@ -96,6 +96,7 @@ class ClusterConnection:
         self._apis: list[ApiConnection[Any]] = []
         self._tasks = Supervisor(log)
         self._starting: asyncio.Task[None] | None = None
+        self._starts: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
         self._up = False
         self._moved = False
@@ -120,10 +121,11 @@ class ClusterConnection:
 
     async def stop(self) -> None:
         """Stop everything and wait for it."""
-        task, self._starting = self._starting, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        self._starting = None
+        starts = [*self._starts]  # also a cancelled start that another one waits for
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
         if self._ending is not None:  # not cancelled, so that the cache is stopped completely
             await asyncio.wait([self._ending], timeout=STOP_SECONDS)
         await self._tasks.stop()
@@ -208,6 +210,8 @@ class ClusterConnection:
         """Start with a new endpoint. Cancels a current start, because the files have changed."""
         before = self._starting if self._is_starting else None
         self._starting = asyncio.create_task(self._start(before), name="connection to the cluster")
+        self._starts.add(self._starting)
+        self._starting.add_done_callback(self._starts.discard)
         self._starting.add_done_callback(_retrieve)
 
     async def _start(self, before: asyncio.Task[None] | None) -> None:
