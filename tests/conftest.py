@@ -2,7 +2,8 @@
 
 import sys
 
-# `jsonschema` imports this package for the format "iri" if it is installed. It compiles 38 grammars:
+# `jsonschema` imports this package for the format "iri" if it is installed. It compiles 38
+# grammars:
 # 2 s of CPU time in each process. No schema of Jupyter's uses that format.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 

@@ -1,8 +1,8 @@
 """Use programs in workspaces of a local cluster in a real browser, at `/` and at `/user/x/`.
 
-`python tests/programs.py` tries all, `python tests/programs.py dash streamlit` some, `--light` those
-that are quickly installed, as `.ci/run` does. Each is installed from PyPI into an environment of its
-own, once. Prints a table, and ends with 1 where a program did not work.
+`python tests/programs.py` tries all, `python tests/programs.py dash streamlit` some, `--light`
+those that are quickly installed, as `.ci/run` does. Each is installed from PyPI into an environment
+of its own, once. Prints a table, and ends with 1 where a program did not work.
 """
 
 from __future__ import annotations

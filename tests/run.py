@@ -148,7 +148,8 @@ def groups(found: list[Session]) -> list[list[Session]]:
 
 
 def parts_of_localkube(requested: bool, everything: bool) -> tuple[str, set[str]]:
-    """Decide which tests of `localkube` can be skipped; return the state of its files and the parts.
+    """Decide which tests of `localkube` can be skipped; return the state of its files and the
+    parts.
 
     See `localkube_record` for the rule.
     """

@@ -15,7 +15,8 @@ from test_main_path import SLOW, run_in_new_notebook
 Picture = Callable[..., None]
 NAME = "hostile-desk"
 
-# Everything that a page tries on the server whose address it knows; each answer is a word or an error's name.
+# Everything that a page tries on the server whose address it knows; each answer is a word or an
+# error's name.
 ATTACK = """
 async server => {
   const tried = {};

@@ -30,7 +30,9 @@ MEBIBYTE = 2**20
 MEMORY = 3000 * MEBIBYTE
 GROWTH = 150 * MEBIBYTE
 SECONDS = 30.0
-"""Wide: machines that test are slow. Without bounds these took from half a minute to two minutes, and gigabytes."""
+"""Wide: machines that test are slow. Without bounds these took from half a minute to two minutes,
+and gigabytes.
+"""
 
 STALL = 5.0
 TOKEN = "of-the-test"

@@ -23,7 +23,9 @@ from jupyter_workspaces.kube.sockets import keepalive_socket
 
 CANARY = "hunter2"
 ENOUGH_SECONDS = 10.0
-"""More than the short limits need on a busy machine, less than the server takes (60 s) and than the usual limits."""
+"""More than the short limits need on a busy machine, less than the server takes (60 s) and than the
+usual limits.
+"""
 
 
 @asynccontextmanager

@@ -19,7 +19,9 @@ from jupyter_workspaces.server.cache import Cache
 
 
 class Narrow:
-    """A cluster of which only single namespaces may be seen, and which answers for `slow` only after `go`."""
+    """A cluster of which only single namespaces may be seen, and which answers for `slow` only
+    after `go`.
+    """
 
     def __init__(self) -> None:
         async def token() -> str:

@@ -1,4 +1,6 @@
-"""The programs: what is installed, how each is started and gets its path, and the steps in a browser."""
+"""The programs: what is installed, how each is started and gets its path, and the steps in a
+browser.
+"""
 
 from __future__ import annotations
 
@@ -185,9 +187,9 @@ class Program:
     """A program, and what its workspace kind says of it.
 
     `command` is a line for `sh` in the home directory: its first word is a script of the program's
-    environment, `{address}` and `{port}` are filled in, and `NB_PREFIX` is the workspace's path with
-    a slash at either end. `environment` holds values of `extraEnv`, `opens` what is opened below
-    the workspace's path.
+    environment, `{address}` and `{port}` are filled in, and `NB_PREFIX` is the workspace's path
+    with a slash at either end. `environment` holds values of `extraEnv`, `opens` what is opened
+    below the workspace's path.
     """
 
     name: str
@@ -202,7 +204,8 @@ class Program:
     port_id: str = "web"
     opens: str = ""
     with_data: Callable[[Page], None] | None = None
-    """Steps with addresses that the program sends as data: it must know the server's own base URL."""
+    """Steps with addresses that the program sends as data: it must know the server's own base URL.
+    """
     lacks: Sequence[str] = ()
     """Requests and errors that are the program's own fault, at any address."""
     light: bool = False

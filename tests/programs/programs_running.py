@@ -97,7 +97,8 @@ def use_page(program: Program, name: str, page: Page, url: str, *, with_data: bo
     """Open the workspace at the server at `url` and do the program's steps."""
     seen = watched(page, url)
     try:
-        # The steps wait for what they need: on a busy machine, MLflow's scripts alone take half a minute.
+        # The steps wait for what they need: on a busy machine, MLflow's scripts alone take half a
+        # minute.
         page.goto(
             f"{url}workspace/connect/default/{name}/{program.port_id}/{program.opens}",
             wait_until="commit",

@@ -27,9 +27,11 @@ def known(name: str, uid: str, revision: int, namespace: str = "team-a", **metad
 
 
 class WatchedApi:
-    """`objects` are what a list finds, by plural; `put` sends an event to all open watches of a namespace or all.
+    """`objects` are what a list finds, by plural; `put` sends an event to all open watches of a
+    namespace or all.
 
-    `wide` says whether all namespaces may be seen. `failures` are raised by lists, by (plural, namespace), `broken` by watches.
+    `wide` says whether all namespaces may be seen. `failures` are raised by lists, by (plural,
+    namespace), `broken` by watches.
     """
 
     def __init__(self) -> None:

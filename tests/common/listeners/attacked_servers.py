@@ -1,4 +1,6 @@
-"""Servers in processes of their own with few files, and clients that hold connections or send slowly."""
+"""Servers in processes of their own with few files, and clients that hold connections or send
+slowly.
+"""
 
 from __future__ import annotations
 

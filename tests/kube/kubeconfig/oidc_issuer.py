@@ -1,4 +1,6 @@
-"""A small OpenID Connect issuer over HTTPS that rotates refresh tokens: each is good for one refresh (RFC 6749 §6)."""
+"""A small OpenID Connect issuer over HTTPS that rotates refresh tokens: each is good for one
+refresh (RFC 6749 §6).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def id_token(seconds: float, mark: str = "CANARY") -> str:
 
 
 class Issuer:
-    """`refresh` is the token that it accepts next; `answers` replaces what it says at a path (status, body)."""
+    """`refresh` is the token that it accepts next; `answers` replaces what it says at a path
+    (status, body).
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -80,7 +84,9 @@ class Issuer:
 
 @contextmanager
 def oidc_issuer(folder: Path) -> Iterator[Issuer]:
-    """On a thread of its own, with the certificates of `identity_echo.write_certificates` in the folder."""
+    """On a thread of its own, with the certificates of `identity_echo.write_certificates` in the
+    folder.
+    """
     issuer, loop = Issuer(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -22,7 +22,8 @@ from jupyter_workspaces.kube.errors import ClusterError
 SECONDS = 30
 KUBECTL = control_plane_binaries.find().get("kubectl")  # before tests change HOME
 
-# Where we differ on purpose, and how: "refused" by us though kubectl goes on, or what we send although kubectl does not.
+# Where we differ on purpose, and how: "refused" by us though kubectl goes on, or what we send
+# although kubectl does not.
 REFUSED = {
     "server with a user": "a password in a URL would be in logs",
     "no current context": "kubectl asks localhost:8080, which nobody means",

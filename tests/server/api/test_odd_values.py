@@ -234,7 +234,8 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(
             "workspacekinds/jupyterlab/assets/icon",
         ):
             answer = await raw("GET", path)
-            # A picture that names a ConfigMap which is not there is a 500 on the original as well (tests/golden).
+            # A picture that names a ConfigMap which is not there is a 500 on the original as well
+            # (tests/golden).
             assert answer.code < 500 or (
                 path.endswith("icon") and b"The ConfigMap " in answer.body
             ), (path, changed)

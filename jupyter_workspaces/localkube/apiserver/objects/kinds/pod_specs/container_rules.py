@@ -17,8 +17,7 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import (
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import (
     PROTOCOLS,
     Causes,
     one_of,
@@ -29,6 +28,7 @@ from ..values import (
     unique,
     valid_name,
 )
+
 from .pod_defaults import PROBES
 from .probe_rules import check_lifecycle, check_probe
 from .resource_rules import check_resources

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import Causes
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import Causes
 
 _LISTED, _BARE, _COMPARED = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
 

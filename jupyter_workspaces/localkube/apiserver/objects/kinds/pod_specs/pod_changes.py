@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from jupyter_workspaces.kube.causes import forbidden, invalid
 from jupyter_workspaces.kube.types import Object
-
-from ..values import Causes
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import Causes
 
 _CONTAINERS = ("containers", "initContainers")
 

@@ -10,13 +10,13 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import (
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import (
     Causes,
     address,
     one_of,
     valid_name,
 )
+
 from .container_rules import check_containers, check_init_containers
 from .scheduling_rules import check_scheduling
 from .security_rules import check_pod_security

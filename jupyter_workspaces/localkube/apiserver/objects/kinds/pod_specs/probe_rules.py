@@ -5,8 +5,7 @@ from __future__ import annotations
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import (
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import (
     Causes,
     at_least,
     one_of,

@@ -8,8 +8,7 @@ from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import Causes
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import Causes
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 _HUGE_PAGES = "hugepages-"

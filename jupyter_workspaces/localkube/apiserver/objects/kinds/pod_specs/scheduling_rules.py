@@ -11,13 +11,13 @@ from jupyter_workspaces.kube.causes import (
 from jupyter_workspaces.kube.labels import check_labels, check_selector
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import (
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import (
     Causes,
     one_of,
     required_name,
     valid_name,
 )
+
 from .node_selectors import check_node_term, check_node_terms
 
 EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"]

@@ -6,8 +6,7 @@ import re
 
 from jupyter_workspaces.kube.causes import duplicate, invalid, required
 from jupyter_workspaces.kube.types import Object
-
-from ..values import (
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import (
     Causes,
     identity,
     one_of,

@@ -13,8 +13,7 @@ from jupyter_workspaces.kube.causes import (
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access.tokens import MAX_SECONDS, MIN_SECONDS
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
-
-from ..values import (
+from jupyter_workspaces.localkube.apiserver.objects.kinds.values import (
     Causes,
     mode,
     no_parent_reference,
@@ -23,6 +22,7 @@ from ..values import (
     required_name,
     required_value,
 )
+
 from .container_rules import FIELDS, check_field, check_resource_field
 
 HOST_TYPES = [
