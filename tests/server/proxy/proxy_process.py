@@ -1,6 +1,6 @@
 """A server with the proxy in a process of its own, so that its memory can be read.
 
-`python -m tests.connect.proxy_process PORT_OF_THE_APP MESSAGE_BYTES` prints its port. It serves
+`python -m tests.server.proxy.proxy_process PORT_OF_THE_APP MESSAGE_BYTES` prints its port. It serves
 `View` and asks nobody who they are.
 """
 

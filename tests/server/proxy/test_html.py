@@ -62,7 +62,7 @@ def rewritten(page: bytes) -> bytes:
     return fed(HtmlRewriter(HERE), [page])
 
 
-def inbody_pieces(body: bytes, size: Callable[[], int]) -> Iterable[bytes]:
+def in_pieces(body: bytes, size: Callable[[], int]) -> Iterable[bytes]:
     position = 0
     while position < len(body):
         step = size()
@@ -132,7 +132,7 @@ def test_the_result_does_not_depend_on_where_the_page_is_cut(
         for largest in (1, 5, 40):
             cut = fed(
                 HtmlRewriter(HERE),
-                inbody_pieces(body, lambda largest=largest: chance.randint(1, largest)),
+                in_pieces(body, lambda largest=largest: chance.randint(1, largest)),
             )
             assert cut == whole, body
 
@@ -192,7 +192,7 @@ def test_time_is_linear_in_the_size(bomb: str) -> None:
     def seconds(size: int, repeats: int) -> float:
         """Return the processor time, the least of some measurements."""
         body = BOMBS[bomb](size)
-        pieces = list(inbody_pieces(body, lambda: PIECE))
+        pieces = list(in_pieces(body, lambda: PIECE))
         found = []
         for _ in range(repeats):
             began = time.process_time()
@@ -226,7 +226,7 @@ def test_time_is_linear_when_bytes_come_one_by_one(bomb: str) -> None:
     def seconds(size: int) -> float:
         body = BOMBS[bomb](size)
         began = time.process_time()
-        fed(HtmlRewriter(HERE), inbody_pieces(body, lambda: 1))
+        fed(HtmlRewriter(HERE), in_pieces(body, lambda: 1))
         return time.process_time() - began
 
     assert any(seconds(60_000) <= 3 * seconds(30_000) for _ in range(3))
@@ -259,7 +259,7 @@ def test_a_configuration_of_megabytes_is_rewritten() -> None:
         "last": {"a": [[INNER + "ü"], "\\/"]},
     }
     page = CONFIG + json.dumps(config).encode() + b"</script>"
-    body = fed(HtmlRewriter(HERE), inbody_pieces(page, lambda: PIECE))
+    body = fed(HtmlRewriter(HERE), in_pieces(page, lambda: PIECE))
     found = json.loads(body.removeprefix(CONFIG).removesuffix(b"</script>"))
     assert found == {
         **config,
@@ -289,7 +289,7 @@ def test_json_that_is_nested_deeply_passes(brackets: bytes) -> None:
     ],
 )
 def test_json_that_lists_no_kernels_passes(body: bytes) -> None:
-    assert fed(KernelspecsRewriter(HERE), inbody_pieces(body, lambda: 1)) == body
+    assert fed(KernelspecsRewriter(HERE), in_pieces(body, lambda: 1)) == body
 
 
 def test_many_small_compressed_bodies_in_one_are_a_piece_each() -> None:

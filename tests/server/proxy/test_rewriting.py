@@ -197,7 +197,7 @@ async def test_kernels_keep_their_pictures_and_other_json_stays_as_it_is(browser
         assert f'"{INNER}kernelspecs' in await answer.text()
 
 
-def test_any_bytes_pass_through_in_anybody_pieces():
+def test_any_bytes_pass_through_in_any_pieces():
     chance = random.Random(7)
     parts = [
         b"<",
@@ -238,7 +238,7 @@ def test_a_tag_that_never_ends_is_not_kept():
     assert len(out) > 2**19
 
 
-def test_a_small_compressed_body_is_unpacked_in_boundedbody_pieces():
+def test_a_small_compressed_body_is_unpacked_in_bounded_pieces():
     import gzip
 
     read = decoder("gzip")

@@ -83,7 +83,13 @@ def text(message):
 
 @pytest.fixture(scope="module")
 def proxy(upstream):
-    command = [sys.executable, "-m", "tests.connect.proxy_process", str(upstream), str(256 * MIB)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.server.proxy.proxy_process",
+        str(upstream),
+        str(256 * MIB),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

@@ -222,15 +222,19 @@ async def no_socket(request: web.Request) -> web.Response:
 
 
 PAGE = f"""<!DOCTYPE html>
-<html><head><base href="{PREFIX}"><!-- <a href="/comment"> --> <script
-src="{PREFIX}static/main.js?x=1&amp;y=2"></script> <script>const text = '<a
-href="/in-script">';</script> <script id="jupyter-config-data" type="application/json"> {{"baseUrl":
-"{PREFIX}", "fullStaticUrl": "{PREFIX}static/lab", "appUrl": "/lab", "name": "</x>", "nested":
-{{"list": ["{PREFIX}a"]}}}} </script></head><body title="> src=/title"> <a
-href="/workspace/connect/team-a/small/web/tree">a</a><a href='/other'>b</a><a href=/bare>c</a><a
-href="relative">d</a> <a href="//elsewhere.example/x">e</a><a
-href="https://elsewhere.example/y">f</a><form action="/post" method="post"></form> <textarea><img
-src="/in-textarea"></textarea><img alt="1 < 2" src="/picture.png"> 3 < 4 </body></html>
+<html><head><base href="{PREFIX}"><!-- <a href="/comment"> -->
+<script src="{PREFIX}static/main.js?x=1&amp;y=2"></script>
+<script>const text = '<a href="/in-script">';</script>
+<script id="jupyter-config-data" type="application/json">
+{{"baseUrl": "{PREFIX}", "fullStaticUrl": "{PREFIX}static/lab", "appUrl": "/lab", "name": "</x>",
+"nested": {{"list": ["{PREFIX}a"]}}}}
+</script></head><body title="> src=/title">
+<a href="/workspace/connect/team-a/small/web/tree">a</a><a href='/other'>b</a>
+<a href=/bare>c</a><a href="relative">d</a>
+<a href="//elsewhere.example/x">e</a><a href="https://elsewhere.example/y">f</a>
+<form action="/post" method="post"></form>
+<textarea><img src="/in-textarea"></textarea><img alt="1 < 2" src="/picture.png"> 3 < 4
+</body></html>
 """
 
 
