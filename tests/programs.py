@@ -76,7 +76,10 @@ def main() -> int:
     parser.add_argument(
         "--hub",
         action="store_true",
-        help="behind a real JupyterHub instead (needs npm): dash, streamlit and JupyterLab, or the named",
+        help=(
+            "behind a real JupyterHub instead (needs npm): "
+            "dash, streamlit and JupyterLab, or the named"
+        ),
     )
     chosen = parser.parse_args()
     known = {program.name: program for program in PROGRAMS}

@@ -148,10 +148,9 @@ def groups(found: list[Session]) -> list[list[Session]]:
 
 
 def parts_of_localkube(requested: bool, everything: bool) -> tuple[str, set[str]]:
-    """Decide which tests of `localkube` can be skipped; return the state of its files and the
-    parts.
+    """Decide which tests of `localkube` can be skipped.
 
-    See `localkube_record` for the rule.
+    Returns the state of its files and the parts to skip. See `localkube_record` for the rule.
     """
     current = localkube_record.digest()
     parts = ["quick", "slow"] if everything else ["quick"]

@@ -67,7 +67,8 @@ def browser() -> Iterator[Browser]:
     )
     if found is None:
         pytest.skip(
-            "there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM"
+            "there is no Chromium: install Debian's package chromium, "
+            "or set JUPYTER_WORKSPACES_CHROMIUM"
         )
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found)

@@ -54,8 +54,9 @@ def spawn(page: Page, name: str) -> None:
 
 
 def a_wrong_name_is_told_at_its_field(page: Page) -> None:
-    """With the core widgets as they really are: Enter submits, the field is invalid, says why, and
-    keeps the focus; Escape closes.
+    """Check that a field with an invalid name says why and keeps the focus.
+
+    The core widgets are the real ones: Enter submits, and Escape closes.
     """
     page.locator(".cw-card[data-kind=jupyterlab]").click()
     field = page.get_by_label("Name", exact=True)

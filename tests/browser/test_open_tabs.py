@@ -136,7 +136,8 @@ def pictures(tab: Page, name: str, picture: Picture) -> None:
     for theme, width, suffix in (("false", 1280, "dark"), ("true", 400, "narrow")):
         tab.set_viewport_size({"width": width, "height": 900})
         tab.evaluate(
-            "dark => document.querySelector('[data-jupyter-workspaces=notice]').shadowRoot.querySelector('.bar').classList.toggle('dark', dark)",
+            "dark => document.querySelector('[data-jupyter-workspaces=notice]')"
+            ".shadowRoot.querySelector('.bar').classList.toggle('dark', dark)",
             theme == "false",
         )
         picture(tab, f"{name}-{suffix}")
@@ -173,7 +174,10 @@ def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_secon
         assert log_bytes(lab) - before < 20_000
         problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
         assert problem == {
-            "message": f"{name}: Workspace '{name}' not found in namespace 'default'. It may have been deleted.",
+            "message": (
+                f"{name}: Workspace '{name}' not found in namespace 'default'. "
+                "It may have been deleted."
+            ),
             "reason": "Gone",
         }
 
@@ -210,7 +214,10 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
         tab.keyboard.press("Escape")
         expect(tab.locator("[data-jupyter-workspaces=notice]")).to_have_count(0)
         cell = tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-        read = "async url => { const r = await fetch(url, {cache: 'no-store'}); return r.ok ? await r.text() : r.status }"
+        read = (
+            "async url => { const r = await fetch(url, {cache: 'no-store'}); "
+            "return r.ok ? await r.text() : r.status }"
+        )
 
         def saved() -> bool:
             tab.wait_for_timeout(1000)
@@ -246,17 +253,24 @@ def test_a_tab_says_that_the_jupyter_server_does_not_answer(
 
 CLIENT = """
 async ([url, seconds]) => {
-  // As pages reconnect that know nothing of pauses: a new WebSocket and a new request as soon as the last one failed.
+  // Reconnect like a page that does not pause: open a new WebSocket and send a new request as soon
+  // as the last one failed.
   let asked = 0;
   const end = Date.now() + seconds * 1000;
   const socket = async () => {
     while (Date.now() < end) {
       asked += 1;
-      await new Promise(done => { const s = new WebSocket(url.replace('http', 'ws') + 'socket'); s.onclose = done; });
+      await new Promise(done => {
+        const s = new WebSocket(url.replace('http', 'ws') + 'socket');
+        s.onclose = done;
+      });
     }
   };
   const poll = async () => {
-    while (Date.now() < end) { asked += 1; await fetch(url + 'events/get_events', {method: 'POST'}); }
+    while (Date.now() < end) {
+      asked += 1;
+      await fetch(url + 'events/get_events', {method: 'POST'});
+    }
   };
   await Promise.all([socket(), poll(), poll()]);
   return asked / seconds;

@@ -18,10 +18,14 @@ from waiting import until_started
 
 WAYS = ("script", "module", "image", "style", "frame", "object", "fetch", "opaque", "events")
 PAGE = """<!DOCTYPE html><title>another site</title>
-<script src="{url}?by=script"></script><script type="module" src="{url}?by=module"></script><img src="{url}?by=image">
-<link rel="stylesheet" href="{url}?by=style"><iframe src="{url}?by=frame"></iframe><object data="{url}?by=object"></object>
+<script src="{url}?by=script"></script><script type="module" src="{url}?by=module"></script>\
+<img src="{url}?by=image">
+<link rel="stylesheet" href="{url}?by=style"><iframe src="{url}?by=frame"></iframe>\
+<object data="{url}?by=object"></object>
 <script>
-  fetch("{url}?by=fetch").catch(() => 0); fetch("{url}?by=opaque", {{mode: "no-cors", credentials: "include"}}); new EventSource("{url}?by=events");
+  fetch("{url}?by=fetch").catch(() => 0);
+  fetch("{url}?by=opaque", {{mode: "no-cors", credentials: "include"}});
+  new EventSource("{url}?by=events");
 </script>
 <a id="link" href="{url}?by=link">a link</a>"""
 

@@ -23,21 +23,33 @@ async server => {
   const attempt = async (name, what) => {
     try { tried[name] = await what(); } catch (error) { tried[name] = error.name; }
   };
-  const xsrf = Object.fromEntries(document.cookie.split('; ').map(pair => pair.split('=')))['_xsrf'] ?? '';
+  const xsrf =
+    Object.fromEntries(document.cookie.split('; ').map(pair => pair.split('=')))['_xsrf'] ?? '';
   tried.cookie = xsrf ? 'read' : 'none';
-  const send = (path, options) => fetch(server + path, {credentials: 'include', ...options}).then(answer => answer.status);
-  await attempt('terminal', () => send('api/terminals', {method: 'POST', headers: {'X-XSRFToken': xsrf}}));
-  await attempt('form', () => send('api/terminals', {method: 'POST', body: new URLSearchParams({_xsrf: xsrf}), mode: 'no-cors'}));
+  const send = (path, options) =>
+    fetch(server + path, {credentials: 'include', ...options}).then(answer => answer.status);
+  await attempt('terminal', () =>
+    send('api/terminals', {method: 'POST', headers: {'X-XSRFToken': xsrf}}));
+  await attempt('form', () => send('api/terminals', {
+    method: 'POST', body: new URLSearchParams({_xsrf: xsrf}), mode: 'no-cors'
+  }));
   await attempt('files', () => send('api/contents', {}));
   await attempt('workspaces', () => send('workspaces/api/v1/workspaces', {}));
-  await attempt('page', () => fetch(server + 'lab', {credentials: 'include'}).then(answer => answer.text()).then(() => 'read'));
+  await attempt('page', () =>
+    fetch(server + 'lab', {credentials: 'include'})
+      .then(answer => answer.text())
+      .then(() => 'read'));
   await attempt('frame', () => new Promise(resolve => {
     const frame = document.createElement('iframe');
     frame.src = server + 'api';
-    frame.onload = () => { try { resolve(frame.contentDocument.body ? 'read' : 'none'); } catch (error) { resolve(error.name); } };
+    frame.onload = () => {
+      try { resolve(frame.contentDocument.body ? 'read' : 'none'); }
+      catch (error) { resolve(error.name); }
+    };
     document.body.append(frame);
   }));
-  await attempt('worker', () => navigator.serviceWorker.register('files/worker.js', {scope: '/'}).then(() => 'registered'));
+  await attempt('worker', () =>
+    navigator.serviceWorker.register('files/worker.js', {scope: '/'}).then(() => 'registered'));
   return tried;
 }
 """

@@ -30,8 +30,10 @@ MEBIBYTE = 2**20
 MEMORY = 3000 * MEBIBYTE
 GROWTH = 150 * MEBIBYTE
 SECONDS = 30.0
-"""Wide: machines that test are slow. Without bounds these took from half a minute to two minutes,
-and gigabytes.
+"""Longest time that a request may take, in seconds.
+
+It is generous, because machines that run tests are slow. Without bounds, these requests took from
+half a minute to two minutes, and gigabytes of memory.
 """
 
 STALL = 5.0
@@ -60,7 +62,8 @@ asyncio.run(main())
 SERVE = """
 import sys
 from jupyter_workspaces.server.serve import main
-main(port=0, kubeconfig=sys.argv[1], runtime_file=sys.argv[2], trusted_header_auth=sys.argv[3] == "headers")
+main(port=0, kubeconfig=sys.argv[1], runtime_file=sys.argv[2],\
+ trusted_header_auth=sys.argv[3] == "headers")
 """
 
 
@@ -130,7 +133,8 @@ class Server:
             others.join()
             grown = self.peak - before
             print(
-                f"took {took:.2f} s, the longest wait of others {max(waits):.3f} s, {grown / MEBIBYTE:.0f} MiB more"
+                f"took {took:.2f} s, the longest wait of others {max(waits):.3f} s, "
+                f"{grown / MEBIBYTE:.0f} MiB more"
             )
         assert took < SECONDS
         assert max(waits) < STALL
@@ -289,7 +293,8 @@ def test_behind_a_proxy_only_who_may_write_has_a_long_body_read(
 def test_a_body_without_end_is_not_kept(serve: Server) -> None:
     with serve.unmoved(), socket.create_connection(("127.0.0.1", serve.port), SECONDS) as sent:
         sent.sendall(
-            b"POST /api/v1/workspaces/default HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /api/v1/workspaces/default HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
         )
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         with contextlib.suppress(OSError):  # closed by the server

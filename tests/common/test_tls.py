@@ -24,10 +24,12 @@ spec = importlib.util.spec_from_file_location("tls", sys.argv[1])
 tls = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tls)
 authorities = open(sys.argv[2], "rb").read()
-contexts = {"ours": tls.client_context(authorities), "python's": ssl.create_default_context(cafile=sys.argv[2])}
+contexts = {"ours": tls.client_context(authorities),\
+ "python's": ssl.create_default_context(cafile=sys.argv[2])}
 for name, context in contexts.items():
     try:
-        with context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[3])), 10), server_hostname="localhost"):
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[3])), 10),\
+ server_hostname="localhost"):
             print(name, "accepted")
     except ssl.SSLCertVerificationError as error:
         print(name, "refused", error.verify_message)

@@ -77,7 +77,10 @@ class Comparison:
             or len(got) < len(wanted)
             or (whole and len(got) > len(wanted))
         ):
-            yield f"{at}: a list of {'' if whole else 'at least '}{len(wanted)} wanted, got {brief(got)}"
+            yield (
+                f"{at}: a list of {'' if whole else 'at least '}{len(wanted)} wanted, "
+                f"got {brief(got)}"
+            )
             return
         rest = list(got)
         for one in wanted:

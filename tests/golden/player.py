@@ -61,7 +61,8 @@ class Objects:
         while self._ask("GET", path)[0] != 404:
             if time.monotonic() > end:
                 raise AssertionError(
-                    f"{manifest['kind']} {manifest['metadata']['name']} is still there after {GONE_SECONDS:g} s"
+                    f"{manifest['kind']} {manifest['metadata']['name']} "
+                    f"is still there after {GONE_SECONDS:g} s"
                 )
             time.sleep(PAUSE_SECONDS)
             if code >= 400:

@@ -23,8 +23,10 @@ from jupyter_workspaces.kube.sockets import keepalive_socket
 
 CANARY = "hunter2"
 ENOUGH_SECONDS = 10.0
-"""More than the short limits need on a busy machine, less than the server takes (60 s) and than the
-usual limits.
+"""Timeout of the tests, in seconds.
+
+It is longer than the short limits need on a busy machine, and shorter than the server takes (60 s)
+and than the usual limits.
 """
 
 

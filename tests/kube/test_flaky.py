@@ -78,7 +78,10 @@ def endpoint(
 
 @pytest.fixture(scope="module")
 def measured_by_mode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measured]:
-    """Each mode ten times as fast as in reality, several at the same time: all of them mostly wait."""
+    """Measure each mode ten times as fast as in reality, several modes at the same time.
+
+    They can overlap because all of them mostly wait.
+    """
 
     async def measure_all() -> list[Measured]:
         few = asyncio.Semaphore(AT_ONCE)

@@ -19,8 +19,9 @@ from jupyter_workspaces.server.cache import Cache
 
 
 class Narrow:
-    """A cluster of which only single namespaces may be seen, and which answers for `slow` only
-    after `go`.
+    """Cluster that allows lists of single namespaces only.
+
+    It lists the namespace `slow` only after `go` is set.
     """
 
     def __init__(self) -> None:

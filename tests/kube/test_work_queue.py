@@ -67,9 +67,8 @@ async def test_a_key_added_often_before_its_turn_is_worked_on_once() -> None:
     assert work.done == ["a"]
 
 
-async def test_a_key_that_changes_while_worked_on_is_taken_once_more_and_never_twice_at_a_time() -> (
-    None
-):
+async def test_a_key_that_changes_while_worked_on_is_taken_once_more_and_never_twice_at_a_time(
+) -> None:  # fmt: skip
     queue, work = WorkQueue[str]("test"), Work()
     async with working(queue, work):
         queue.add("a")

@@ -33,7 +33,8 @@ BINDING = {
 PYTHON = """
 import kubernetes
 kubernetes.config.load_incluster_config()
-print("python sees", [pod.metadata.name for pod in kubernetes.client.CoreV1Api().list_namespaced_pod("default").items])
+print("python sees", [pod.metadata.name for pod in\
+ kubernetes.client.CoreV1Api().list_namespaced_pod("default").items])
 """
 
 

@@ -48,7 +48,8 @@ def option(name):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        told = {"program": os.path.basename(sys.argv[0]), "path": self.path, "headers": {n.lower(): v for n, v in self.headers.items()}}
+        told = {"program": os.path.basename(sys.argv[0]), "path": self.path,\
+ "headers": {n.lower(): v for n, v in self.headers.items()}}
         body = json.dumps({"status": "alive"} if self.path == "/healthz" else told).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

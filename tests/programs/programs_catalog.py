@@ -1,5 +1,6 @@
-"""The programs: what is installed, how each is started and gets its path, and the steps in a
-browser.
+"""Catalog of the programs: what is installed, how each one starts, and the browser steps.
+
+Each entry also says how the program gets its path.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import sys
 from dash import Dash, Input, Output, dcc, html
 
 app = Dash(__name__)
-app.layout = html.Div([html.Button("Press", id="press"), html.P("not yet", id="answer"), dcc.Link("Next", href=app.get_relative_path("/next"))])
+app.layout = html.Div([html.Button("Press", id="press"), html.P("not yet", id="answer"),\
+ dcc.Link("Next", href=app.get_relative_path("/next"))])
 
 
 @app.callback(Output("answer", "children"), Input("press", "n_clicks"), prevent_initial_call=True)
@@ -120,9 +122,11 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 
 settings.configure(
-    DEBUG=True, SECRET_KEY="for a test", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, FORCE_SCRIPT_NAME=os.environ["NB_PREFIX"].rstrip("/"),
+    DEBUG=True, SECRET_KEY="for a test", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__,\
+ FORCE_SCRIPT_NAME=os.environ["NB_PREFIX"].rstrip("/"),
     MIDDLEWARE=[
-        "django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",\
+ "django.middleware.csrf.CsrfViewMiddleware",
         "django.middleware.common.CommonMiddleware",
     ],
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
@@ -131,7 +135,8 @@ settings.configure(
 
 def index(request):
     return HttpResponse(
-        f'<form method="post" action="{reverse("press")}"><input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
+        f'<form method="post" action="{reverse("press")}">\
+<input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
         f'<button>Press</button></form><p>{request.session.get("answer", "not yet")}</p>'
     )
 
@@ -175,8 +180,8 @@ ipywidgets.VBox([button, shown])
 """
 
 JUPYTER = (
-    "--ServerApp.base_url=$NB_PREFIX --ServerApp.ip={address} --ServerApp.port={port} --ServerApp.port_retries=0"
-    " --ServerApp.allow_remote_access=True --no-browser"
+    "--ServerApp.base_url=$NB_PREFIX --ServerApp.ip={address} --ServerApp.port={port}"
+    " --ServerApp.port_retries=0 --ServerApp.allow_remote_access=True --no-browser"
     + (" --allow-root" if os.geteuid() == 0 else "")
 )
 PREFIX = '{{ httpPathPrefix "web" }}'
@@ -226,8 +231,8 @@ PROGRAMS = (
     Program(
         "streamlit",
         ["streamlit"],
-        "streamlit run app.py --server.address={address} --server.port={port} --server.headless=true"
-        " --server.baseUrlPath=$NB_PREFIX --browser.gatherUsageStats=false",
+        "streamlit run app.py --server.address={address} --server.port={port}"
+        " --server.headless=true --server.baseUrlPath=$NB_PREFIX --browser.gatherUsageStats=false",
         steps.press,
         {"app.py": STREAMLIT},
     ),
@@ -242,7 +247,8 @@ PROGRAMS = (
     Program(
         "bokeh",
         ["bokeh"],
-        "bokeh serve app.py --address={address} --port={port} --prefix=${NB_PREFIX%/} --allow-websocket-origin='*'",
+        "bokeh serve app.py --address={address} --port={port} --prefix=${NB_PREFIX%/}"
+        " --allow-websocket-origin='*'",
         steps.press,
         {"app.py": BOKEH},
         light=True,
@@ -250,7 +256,8 @@ PROGRAMS = (
     Program(
         "panel",
         ["panel"],
-        "panel serve app.py --address={address} --port={port} --prefix=${NB_PREFIX%/} --allow-websocket-origin='*'",
+        "panel serve app.py --address={address} --port={port} --prefix=${NB_PREFIX%/}"
+        " --allow-websocket-origin='*'",
         steps.press,
         {"app.py": PANEL},
     ),
@@ -265,7 +272,8 @@ PROGRAMS = (
     Program(
         "marimo",
         ["marimo"],
-        "marimo edit --headless --no-token --skip-update-check --host={address} --port={port} --base-url=${NB_PREFIX%/} app.py",
+        "marimo edit --headless --no-token --skip-update-check --host={address} --port={port}"
+        " --base-url=${NB_PREFIX%/} app.py",
         steps.marimo,
         {"app.py": MARIMO},
     ),
@@ -300,7 +308,8 @@ PROGRAMS = (
     Program(
         "mlflow",
         ["mlflow"],
-        "mlflow server --host={address} --port={port} --static-prefix=${NB_PREFIX%/} --workers=1 --allowed-hosts='*'",
+        "mlflow server --host={address} --port={port} --static-prefix=${NB_PREFIX%/}"
+        " --workers=1 --allowed-hosts='*'",
         steps.mlflow,
         lacks=[
             "/mlflow/users/current",

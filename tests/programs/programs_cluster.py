@@ -168,8 +168,9 @@ def _server(home: Path, parent: Path, base_url: str) -> Iterator[Server]:
 def running(
     line: Sequence[str], environment: Mapping[str, str], folder: Path, url: str
 ) -> Iterator[Path]:
-    """Run a server in `folder`, in a process group of its own, and wait until `url` answers. Yields
-    its log.
+    """Run a server in `folder` and wait until `url` answers.
+
+    The server runs in its own process group. Yields the path of its log.
     """
     log = folder / "log"
     with log.open("wb") as written:

@@ -34,7 +34,8 @@ def gradio_file(page: Page) -> None:
     expect(link).to_be_visible(timeout=SLOW)
     address = link.get_attribute("href") or ""
     text = page.evaluate(
-        "address => fetch(address).then(answer => answer.ok ? answer.text() : `status ${answer.status}`)",
+        "address => fetch(address)"
+        ".then(answer => answer.ok ? answer.text() : `status ${answer.status}`)",
         address,
     )
     assert "import gradio" in text, f"{address}: {text[:200]}"

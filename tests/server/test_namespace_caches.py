@@ -120,7 +120,10 @@ async def test_what_is_forbidden_is_told_in_the_clusters_words(plane: ControlPla
     async with cache_of(plane.person("two")) as cache:
         with pytest.raises(
             Forbidden,
-            match=f'workspaces.kubeflow.org is forbidden: User "two" cannot list .* namespace "{OTHERS}"',
+            match=(
+                'workspaces.kubeflow.org is forbidden: User "two" cannot list .* '
+                f'namespace "{OTHERS}"'
+            ),
         ):
             await cache.reach(OTHERS)
         assert [one["metadata"]["namespace"] for one in cache.workspaces.items()] == [MINE]

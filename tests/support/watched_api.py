@@ -27,11 +27,11 @@ def known(name: str, uid: str, revision: int, namespace: str = "team-a", **metad
 
 
 class WatchedApi:
-    """`objects` are what a list finds, by plural; `put` sends an event to all open watches of a
-    namespace or all.
+    """Kubernetes client whose lists and watches return what a test sets.
 
-    `wide` says whether all namespaces may be seen. `failures` are raised by lists, by (plural,
-    namespace), `broken` by watches.
+    `objects` are what a list returns, by plural. `put` sends an event to the open watches of the
+    object's namespace and of all namespaces. `wide` says whether lists of all namespaces are
+    allowed. `failures` are raised by lists, by (plural, namespace), and `broken` by watches.
     """
 
     def __init__(self) -> None:

@@ -24,11 +24,15 @@ SMALL = Bounds(size=2000, depth=5, values=50)
     [
         ("", None),
         ("# nothing", None),
-        ("a: 1\nb: -2\nc: 1.5\nd: 0x10\ne: 1e3\nf: 1.0e+3", {"a": 1, "b": -2, "c": 1.5, "d": 16, "e": "1e3", "f": 1000.0}),
-        ("[yes, no, on, 'yes', ~, null, !!str 5, !!int '5', !!float 1, ! 5]", [True, False, True, "yes", None, None, "5", 5, 1.0, "5"]),
-        ("[2026-01-02, 2026-01-02T03:04:05Z, 12:30, 1:2:3.5]", ["2026-01-02", "2026-01-02T03:04:05Z", "12:30", "1:2:3.5"]),
+        ("a: 1\nb: -2\nc: 1.5\nd: 0x10\ne: 1e3\nf: 1.0e+3",
+         {"a": 1, "b": -2, "c": 1.5, "d": 16, "e": "1e3", "f": 1000.0}),
+        ("[yes, no, on, 'yes', ~, null, !!str 5, !!int '5', !!float 1, ! 5]",
+         [True, False, True, "yes", None, None, "5", 5, 1.0, "5"]),
+        ("[2026-01-02, 2026-01-02T03:04:05Z, 12:30, 1:2:3.5]",
+         ["2026-01-02", "2026-01-02T03:04:05Z", "12:30", "1:2:3.5"]),
         ("{1: a, true: b, 1.5: c, '': d}", {"1": "a", "true": "b", "1.5": "c", "": "d"}),
-        ("a: &x {b: 1}\nc: *x\nd: &y text\ne: *y", {"a": {"b": 1}, "c": {"b": 1}, "d": "text", "e": "text"}),
+        ("a: &x {b: 1}\nc: *x\nd: &y text\ne: *y",
+         {"a": {"b": 1}, "c": {"b": 1}, "d": "text", "e": "text"}),
         ("a: &x {b: 1, c: 2}\nd: {b: 3, <<: *x}", {"a": {"b": 1, "c": 2}, "d": {"b": 3, "c": 2}}),
         ("a: &x {b: 1}\nc: &y {b: 2, d: 3}\ne: {<<: [*x, *y]}\nf: ['<<']", {
             "a": {"b": 1}, "c": {"b": 2, "d": 3}, "e": {"b": 1, "d": 3}, "f": ["<<"],
@@ -102,7 +106,8 @@ def test_without_libyaml_the_bounds_are_tighter() -> None:
         "import sys; sys.modules['yaml._yaml'] = None\n"
         "from jupyter_workspaces.common.documents import yaml_text\n"
         "assert not yaml_text.FAST\n"
-        "assert yaml_text.load('a: &x [1, 2]\\nb: {<<: {c: 1}, d: *x}') == {'a': [1, 2], 'b': {'c': 1, 'd': [1, 2]}}\n"
+        "assert yaml_text.load('a: &x [1, 2]\\nb: {<<: {c: 1}, d: *x}') == "
+        "{'a': [1, 2], 'b': {'c': 1, 'd': [1, 2]}}\n"
         "assert yaml_text.BODY.size == 32 * 1024 and yaml_text.BODY.values == 5000\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

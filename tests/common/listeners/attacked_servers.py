@@ -1,5 +1,6 @@
-"""Servers in processes of their own with few files, and clients that hold connections or send
-slowly.
+"""Server processes with a low limit of open files, and clients that attack them.
+
+The clients hold connections open or send slowly.
 """
 
 from __future__ import annotations

@@ -98,7 +98,10 @@ def test_large_bodies_of_strangers_are_not_kept(tmp_path: Path) -> None:
 
         def send() -> None:
             with contextlib.suppress(OSError), server.dial() as dialled:
-                head = f"POST /api/v1/workspaces/default HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {size}\r\n\r\n"
+                head = (
+                    "POST /api/v1/workspaces/default HTTP/1.1\r\n"
+                    f"Host: 127.0.0.1:{server.port}\r\nContent-Length: {size}\r\n\r\n"
+                )
                 dialled.sendall(head.encode())
                 for _ in range(size // len(piece)):
                     dialled.sendall(piece)

@@ -25,7 +25,8 @@ from jupyter_workspaces.common.listeners.connections import Connections, Limits
 async def main():
     sockets = listening_sockets("127.0.0.1", 0, 128)
     taken = []
-    listener = Listener(sockets, lambda connected, *_: taken.append(connected), Connections("A server", Limits(head=60)), print)
+    listener = Listener(sockets, lambda connected, *_: taken.append(connected),\
+ Connections("A server", Limits(head=60)), print)
     listener.start()
     held = []
     try:

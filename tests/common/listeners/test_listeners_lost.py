@@ -32,7 +32,10 @@ def lose():
 
 threading.Thread(target=lose, daemon=True).start()
 """
-SERVE = "from jupyter_workspaces.server.serve import main; main(port=0, no_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
+SERVE = (
+    "from jupyter_workspaces.server.serve import main; "
+    "main(port=0, no_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
+)
 LOCAL = """
 from jupyter_workspaces.local.__main__ import main
 sys.argv[1:] = ["--directory", sys.argv[1], "--node", "off", "--controller", "off"]
@@ -72,7 +75,9 @@ class Started:
 def serve(tmp_path: Path) -> Iterator[Started]:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
-        "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: a, user: {}}], "
+        "{apiVersion: v1, kind: Config, "
+        "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], "
+        "users: [{name: a, user: {}}], "
         "contexts: [{name: a, context: {cluster: a, user: a}}], current-context: a}",
         encoding="utf-8",
     )

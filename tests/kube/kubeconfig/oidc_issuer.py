@@ -1,5 +1,6 @@
-"""A small OpenID Connect issuer over HTTPS that rotates refresh tokens: each is good for one
-refresh (RFC 6749 §6).
+"""Small OpenID Connect issuer over HTTPS that rotates refresh tokens.
+
+Each refresh token is valid for one refresh (RFC 6749 §6).
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ def id_token(seconds: float, mark: str = "CANARY") -> str:
 
 
 class Issuer:
-    """`refresh` is the token that it accepts next; `answers` replaces what it says at a path
-    (status, body).
+    """Handler of the issuer's requests, with the state that tests read and set.
+
+    `refresh` is the refresh token that it accepts next. `answers` holds the status and the body
+    that replace the usual response at a path.
     """
 
     def __init__(self) -> None:
@@ -84,8 +87,9 @@ class Issuer:
 
 @contextmanager
 def oidc_issuer(folder: Path) -> Iterator[Issuer]:
-    """On a thread of its own, with the certificates of `identity_echo.write_certificates` in the
-    folder.
+    """Run an issuer on a separate thread.
+
+    It uses the certificates that `identity_echo.write_certificates` wrote to `folder`.
     """
     issuer, loop = Issuer(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

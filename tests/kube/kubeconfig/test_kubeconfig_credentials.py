@@ -124,7 +124,10 @@ async def test_a_login_program_that_fails_is_named_with_its_hint(tmp_path: Path)
     endpoint = from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", user))
     with pytest.raises(
         Unauthorized,
-        match=r"status 3\. `kubectl --context there get --raw /version` shows its error\. Run `cloud login`\.",
+        match=(
+            r"status 3\. `kubectl --context there get --raw /version` shows its error\. "
+            r"Run `cloud login`\."
+        ),
     ):
         await endpoint.headers()
 

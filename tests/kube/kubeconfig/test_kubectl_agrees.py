@@ -30,9 +30,11 @@ REFUSED = {
     "context that is absent": "as above",
 }
 SENT: dict[str, Any] = {
-    "no credentials": None,  # an entry that is empty is anonymous; kubectl asks for a password at the terminal
+    # We treat an empty entry as anonymous; kubectl asks for a password at the terminal.
+    "no credentials": None,
     "null": None,
-    "server without scheme, plain": "Bearer CANARY-token",  # kubectl sends nothing without TLS; we do within this machine
+    # kubectl sends no credentials without TLS; we send them within this machine.
+    "server without scheme, plain": "Bearer CANARY-token",
     "server of plain HTTP": "Bearer CANARY-token",
 }
 

@@ -166,7 +166,10 @@ async def test_kubectl_goes_on_with_what_was_written(tmp_path: Path, issuer: Iss
     (served := tmp_path / "served").mkdir()
     with identity_echo(served) as echo:
         authority = base64.b64encode((served / "ca.pem").read_bytes()).decode()
-        cluster = f'cluster: {{server: "https://127.0.0.1:{echo.tls}", certificate-authority-data: {authority}}}'
+        cluster = (
+            f'cluster: {{server: "https://127.0.0.1:{echo.tls}", '
+            f"certificate-authority-data: {authority}}}"
+        )
         file.write_text(
             file.read_text(encoding="utf-8").replace(
                 'cluster: {server: "http://127.0.0.1:1"}', cluster
@@ -286,11 +289,26 @@ def test_writing_waits_for_kubectls_lock(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'users:\n  - {"name": "u", "user": {"auth-provider": {"name": "oidc", "config": {"id-token": "old", "z": "é"}}}}\n',
-        '{"users": [{"name": "u", "user": {"auth-provider": {"name": "oidc", "config": {"id-token": "old"}}}}]}',
-        "users:\n- user:\n    auth-provider:\n      config:\n        id-token: >-\n          old\n        z: é # kept\n  name: u\n# end é\n",
-        "users:\r\n- user:\r\n    auth-provider:\r\n      config:\r\n        id-token: old # é\r\n  name: u\r\n",
-        "# é\nusers:\n- {name: a}\n- name: u\n  user: {auth-provider: {config: {id-token: 'o''ld', refresh-token: }}}\n",
+        (
+            'users:\n  - {"name": "u", "user": {"auth-provider": '
+            '{"name": "oidc", "config": {"id-token": "old", "z": "é"}}}}\n'
+        ),
+        (
+            '{"users": [{"name": "u", "user": {"auth-provider": '
+            '{"name": "oidc", "config": {"id-token": "old"}}}}]}'
+        ),
+        (
+            "users:\n- user:\n    auth-provider:\n      config:\n        id-token: >-\n"
+            "          old\n        z: é # kept\n  name: u\n# end é\n"
+        ),
+        (
+            "users:\r\n- user:\r\n    auth-provider:\r\n      config:\r\n"
+            "        id-token: old # é\r\n  name: u\r\n"
+        ),
+        (
+            "# é\nusers:\n- {name: a}\n- name: u\n"
+            "  user: {auth-provider: {config: {id-token: 'o''ld', refresh-token: }}}\n"
+        ),
     ],
 )
 def test_only_the_tokens_change_whatever_the_style(tmp_path: Path, text: str) -> None:

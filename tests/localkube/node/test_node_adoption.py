@@ -46,7 +46,8 @@ async def test_a_pod_lives_on_when_its_node_is_killed_and_is_adopted_by_the_next
         async with agent_process(nodes):
             await nodes.program(
                 "lasting",
-                f"echo $$$$ > {tmp_path}/pid; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done",
+                f"echo $$$$ > {tmp_path}/pid; "
+                "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done",
             )
             before = await nodes.ready("lasting")
             await nodes.says("lasting", "line 2\n")

@@ -103,7 +103,8 @@ def test_an_unknown_image_names_the_file_that_could_map_it(tmp_path: Path) -> No
 def test_an_administrator_maps_images(tmp_path: Path) -> None:
     (tmp_path / "images.yaml").write_text(
         "images:\n"
-        "- {image: 'acme/dash:*', command: [sh, -c, 'serve {address} {port} {prefix}'], check: '{prefix}health'}\n"
+        "- {image: 'acme/dash:*', command: [sh, -c, 'serve {address} {port} {prefix}'], "
+        "check: '{prefix}health'}\n"
         "- {image: 'acme/*', runtime: jupyterlab}\n"
     )
 

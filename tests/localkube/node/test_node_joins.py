@@ -173,7 +173,9 @@ async def lab_status(cluster: Cluster, pod: Object) -> Object:
     annotations = pod["metadata"]["annotations"]
     secret = await cluster.get(SECRETS, annotations[metadata_keys.TOKEN_SECRET], "default")
     headers = {
-        "Authorization": f"token {base64.b64decode(secret['data'][metadata_keys.TOKEN_KEY]).decode()}"
+        "Authorization": (
+            f"token {base64.b64decode(secret['data'][metadata_keys.TOKEN_KEY]).decode()}"
+        )
     }
     port = annotations.get(f"{metadata_keys.LOCAL_PORT}8888", "8888")
     url = f"http://{pod['status']['podIP']}:{port}/workspace/connect/default/lab/jupyterlab/api/status"

@@ -326,7 +326,8 @@ import socketserver, sys
 class Says(socketserver.StreamRequestHandler):
     def handle(self):
         self.rfile.readline()
-        self.wfile.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nhi")
+        self.wfile.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\
+Connection: close\\r\\n\\r\\nhi")
 socketserver.ThreadingUnixStreamServer(sys.argv[1], Says).serve_forever()
 """
 

@@ -82,7 +82,8 @@ async def test_the_run_before_is_read_and_told_when_there_is_none(tmp_path: Path
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         await nodes.program(
             "p",
-            "if [ -e $HOME/again ]; then echo second; sleep 600; fi; touch $HOME/again; echo first; exit 1",
+            "if [ -e $HOME/again ]; then echo second; sleep 600; fi; "
+            "touch $HOME/again; echo first; exit 1",
         )
         await nodes.says("p", "second")
 

@@ -132,7 +132,11 @@ async def test_localhost_in_a_probe_is_the_pod(
     }
     async with node_cluster(tmp_path) as nodes:
         port = "8888" if not one_address else "$REAL"
-        find = f"REAL=$({sys.executable} -c \"import json,glob;print(json.load(open(glob.glob('{tmp_path}/pods/*/record.json')[0]))['ports']['8888'])\"); "
+        find = (
+            f'REAL=$({sys.executable} -c "import json,glob;'
+            f"print(json.load(open(glob.glob('{tmp_path}/pods/*/record.json')[0]))"
+            "['ports']['8888'])\"); "
+        )
         await nodes.program(
             "p", (find if one_address else "") + SERVES.replace("8888", port), container=container
         )

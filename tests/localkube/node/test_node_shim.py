@@ -180,7 +180,8 @@ def test_a_signal_reaches_the_program_and_all_of_its_group(tmp_path: Path) -> No
 def test_what_the_program_leaves_behind_is_killed_and_reaped(tmp_path: Path) -> None:
     shim = Shim(
         tmp_path,
-        "setsid sh -c 'sleep 300 & echo $! > child; wait' & while ! test -s child; do sleep 0.02; done; exit 0",
+        "setsid sh -c 'sleep 300 & echo $! > child; wait' & "
+        "while ! test -s child; do sleep 0.02; done; exit 0",
     )
     until_sync(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip())
     child = int((tmp_path / "child").read_text())
@@ -269,7 +270,8 @@ def test_volumes_are_mounted_for_a_user_without_rights(tmp_path: Path) -> None:
         ]
         running = Shim(
             work,
-            "pwd; echo 1 > notes; touch /data-of-test/made; id -u; mount -o remount,bind,rw /data-of-test",
+            "pwd; echo 1 > notes; touch /data-of-test/made; id -u; "
+            "mount -o remount,bind,rw /data-of-test",
             prefix=prefix,
             python=python,
             shim=shim,

@@ -209,7 +209,8 @@ async def test_a_program_finds_its_accounts_token_the_authority_and_its_namespac
         folder = '"${JUPYTER_WORKSPACE_ROOT:-}/var/run/secrets/kubernetes.io/serviceaccount"'
         await nodes.program(
             "pod",
-            f"cd {folder}; ls; cat ca.crt namespace; echo; cut -c1-3 token; echo; echo done; sleep 60",
+            f"cd {folder}; ls; cat ca.crt namespace; echo; "
+            "cut -c1-3 token; echo; echo done; sleep 60",
         )
 
         log = await nodes.says("pod", "done")

@@ -12,7 +12,8 @@ apiVersion: kubeflow.org/v1beta1
 kind: WorkspaceKind
 metadata: {name: causes}
 spec:
-  spawner: {displayName: Workbench, description: A bench, icon: {url: "https://pics.example/i.svg"}, logo: {url: "https://pics.example/l.svg"}}
+  spawner: {displayName: Workbench, description: A bench, icon: {url: "https://pics.example/i.svg"},\
+ logo: {url: "https://pics.example/l.svg"}}
   podTemplate:
     volumeMounts: {home: /home/me}
     ports: [{id: web, protocol: HTTP, defaultDisplayName: Web page}]
@@ -21,10 +22,12 @@ spec:
     options:
       imageConfig:
         spawner: {default: std}
-        values: [{id: std, spawner: {displayName: Standard}, spec: {image: "registry.example/std:1", ports: [{id: web, port: 8888}]}}]
+        values: [{id: std, spawner: {displayName: Standard},\
+ spec: {image: "registry.example/std:1", ports: [{id: web, port: 8888}]}}]
       podConfig:
         spawner: {default: small}
-        values: [{id: small, spawner: {displayName: Small}, spec: {resources: {requests: {cpu: CPU}}}}]
+        values: [{id: small, spawner: {displayName: Small},\
+ spec: {resources: {requests: {cpu: CPU}}}}]
 """
 
 

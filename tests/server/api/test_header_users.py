@@ -92,7 +92,10 @@ async def test_a_user_without_rights_is_refused_in_the_clusters_words(
     raw: Raw, grant: Callable[..., None]
 ) -> None:
     grant("ada", "default", "workspaces", "watch")
-    refusal = 'User "ada" cannot watch resource "workspaces" in API group "kubeflow.org" in the namespace "team-a"'
+    refusal = (
+        'User "ada" cannot watch resource "workspaces" in API group "kubeflow.org" '
+        'in the namespace "team-a"'
+    )
     status, sentence = refused(
         await raw("GET", "events", params={"namespace": "team-a"}, **as_("ada"))
     )

@@ -233,20 +233,23 @@ async def test_a_server_that_may_not_ask_any_more_uses_no_old_answer() -> None:
     [
         (
             ("list", WORKSPACES, "a"),
-            'workspaces.kubeflow.org is forbidden: User "ada" cannot list resource "workspaces" in API group "kubeflow.org" in the namespace "a"',
+            'workspaces.kubeflow.org is forbidden: User "ada" cannot list resource "workspaces" '
+            'in API group "kubeflow.org" in the namespace "a"',
         ),
         (
             ("get", WORKSPACES, "a", "n"),
-            'workspaces.kubeflow.org "n" is forbidden: User "ada" cannot get resource "workspaces" in API group "kubeflow.org" '
-            'in the namespace "a"',
+            'workspaces.kubeflow.org "n" is forbidden: User "ada" cannot get resource "workspaces" '
+            'in API group "kubeflow.org" in the namespace "a"',
         ),
         (
             ("list", NAMESPACES),
-            'namespaces is forbidden: User "ada" cannot list resource "namespaces" in API group "" at the cluster scope',
+            'namespaces is forbidden: User "ada" cannot list resource "namespaces" '
+            'in API group "" at the cluster scope',
         ),
         (
             ("get", PODS, "a", "p", "log"),
-            'pods "p" is forbidden: User "ada" cannot get resource "pods/log" in API group "" in the namespace "a"',
+            'pods "p" is forbidden: User "ada" cannot get resource "pods/log" '
+            'in API group "" in the namespace "a"',
         ),
     ],
 )

@@ -93,7 +93,8 @@ async def test_a_kind_in_use_cannot_be_deleted_nor_its_used_option_changed(
         ("{", 400),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}", 400),
         (
-            "apiVersion: kubeflow.org/v1beta1\nkind: WorkspaceKind\nmetadata: {name: a}\nspec: {surplus: 1}",
+            "apiVersion: kubeflow.org/v1beta1\nkind: WorkspaceKind\n"
+            "metadata: {name: a}\nspec: {surplus: 1}",
             422,
         ),
     ],

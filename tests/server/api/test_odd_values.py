@@ -53,12 +53,15 @@ KIND = next(
 )
 CREATED = [
     ("workspaces/default", workspace(displayName="d", deferUpdates=True)),
-    ("persistentvolumeclaims/default", {"data": {"name": "c", "accessModes": ["ReadWriteOnce"], "storageClassName": "standard",
-                                                 "requests": {"storage": "1Gi"}}}),
-    ("secrets/default", {"data": {"name": "s", "type": "Opaque", "immutable": False, "contents": {"k": {"base64": "eA=="}}}}),
+    ("persistentvolumeclaims/default",
+     {"data": {"name": "c", "accessModes": ["ReadWriteOnce"], "storageClassName": "standard",
+               "requests": {"storage": "1Gi"}}}),
+    ("secrets/default",
+     {"data": {"name": "s", "type": "Opaque", "immutable": False,
+               "contents": {"k": {"base64": "eA=="}}}}),
     ("workspaces/default/desk/actions/pause", {"data": {"paused": True}}),
-    ("workspacekinds/jupyterlab/podtemplate/options/listvalues", {"data": {"context": {"namespace": {"name": "default"},
-                                                                                      "podConfig": {"id": "tiny_cpu"}}}}),
+    ("workspacekinds/jupyterlab/podtemplate/options/listvalues",
+     {"data": {"context": {"namespace": {"name": "default"}, "podConfig": {"id": "tiny_cpu"}}}}),
 ]  # fmt: skip
 
 
@@ -155,10 +158,14 @@ async def test_manifests_with_odd_values(ask: Ask, guarded: None) -> None:
 
 QUERIES = [
     *(
-        "limit=" + "9" * 5000, "limit=-1", "limit=1e5", "continue=" + "A" * 8000, "continue=eyJuYW1lIjo1fQ", "continue=%ED%A0%80",
-        "sort=" + ",".join(["a.b"] * 2000), "fields=" + ",".join(["a.b.c"] * 2000), "fields=" + ".".join(["a"] * 3000),
-        "sort=" + ".".join(["a"] * 3000), "filter=" + ".".join(["a"] * 3000) + "=x", "filter=name=" + "*a" * 2000,
-        "filter=name=[" + "a-" * 2000, "&".join(["filter=name=a*"] * 1000), "filter==", "filter=\0=\0", "sort=-", "watch=maybe",
+        "limit=" + "9" * 5000, "limit=-1", "limit=1e5",
+        "continue=" + "A" * 8000, "continue=eyJuYW1lIjo1fQ", "continue=%ED%A0%80",
+        "sort=" + ",".join(["a.b"] * 2000),
+        "fields=" + ",".join(["a.b.c"] * 2000), "fields=" + ".".join(["a"] * 3000),
+        "sort=" + ".".join(["a"] * 3000),
+        "filter=" + ".".join(["a"] * 3000) + "=x", "filter=name=" + "*a" * 2000,
+        "filter=name=[" + "a-" * 2000, "&".join(["filter=name=a*"] * 1000),
+        "filter==", "filter=\0=\0", "sort=-", "watch=maybe",
     ),
 ]  # fmt: skip
 
@@ -197,7 +204,8 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(
 ) -> None:
     if cluster_kind == "real":
         pytest.skip(
-            "a real cluster checks what is written; the store of the local one can be written to behind it"
+            "a real cluster checks what is written; "
+            "the store of the local one can be written to behind it"
         )
     await ask("POST", "workspaces/default", workspace())
     await ask("POST", "workspaces/default", workspace("odd"))
