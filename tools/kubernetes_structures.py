@@ -3,8 +3,9 @@
 That is JSON names, field numbers in protobuf, and which fields are omitted when empty. `python
 tools/kubernetes_structures.py` (needs Go) writes
 `jupyter_workspaces/localkube/apiserver/objects/structures/kubernetes.json`, and for the tests an
-object of each kind with all fields set, in JSON and as Go encodes it in protobuf. Run it again when
-the table of kinds (rows.py) grows, or for another Kubernetes version (kubernetes_structures/go.mod).
+object of each kind with all fields set, in JSON and as Go encodes it in protobuf. Run it again
+when the table of kinds (rows.py) grows, or for another version of Kubernetes
+(kubernetes_structures/go.mod).
 """
 
 from __future__ import annotations

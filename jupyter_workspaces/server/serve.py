@@ -224,7 +224,9 @@ class ServeApp(ServerApp):
         return f"Workspaces API at {self.display_url}"
 
     def _origin_warning(self) -> str:
-        if self.web_app.settings["jupyter_workspaces"].connection.workspaces_url:
+        from .http.base import CONNECTION
+
+        if self.web_app.settings[CONNECTION].workspaces_url:
             return ""
         return (
             "\nWorkspaces open at this origin, so their pages can use this API. Use"
@@ -259,12 +261,12 @@ class ServeApp(ServerApp):
 
     def _in_use(self) -> bool:
         """Return whether an event stream, a workspace or a request (such as a log) is open."""
+        from .http.base import CONNECTION
         from .proxy.upstreams import in_use
 
         if getattr(self._http_server, "busy", 0):
             return True
-        connection = self.web_app.settings["jupyter_workspaces"].connection
-        return connection.streams > 0 or in_use(self.web_app.settings)
+        return bool(self.web_app.settings[CONNECTION].streams) or in_use(self.web_app.settings)
 
     def _write_runtime_file(self, path: Path) -> None:
         document = {

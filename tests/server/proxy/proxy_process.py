@@ -1,7 +1,7 @@
 """A server with the proxy in a process of its own, so that its memory can be read.
 
-`python -m tests.server.proxy.proxy_process PORT_OF_THE_APP MESSAGE_BYTES` prints its port. It serves
-`View` and asks nobody who they are.
+`python -m tests.server.proxy.proxy_process PORT_OF_THE_APP MESSAGE_BYTES` prints its port. It
+serves `View` without authentication.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 from traitlets.config import Config
 
+from jupyter_workspaces.server.http.base import CONNECTION
 from jupyter_workspaces.server.proxy import routes
 from jupyter_workspaces.server.proxy.limits import SETTING, Limits
 from jupyter_workspaces.server.serve import ServeApp
@@ -44,9 +45,8 @@ def main(port: int, message_bytes: int) -> None:
     server = App.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
     server.web_app.settings[SETTING] = Limits(websocket_message_bytes=message_bytes)
-    server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(
-        ready=View(port).ready, workspaces_url=""
-    )
+    server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=View(port).ready)
+    server.web_app.settings[CONNECTION] = SimpleNamespace(workspaces_url="")
     server.web_app.add_handlers(".*$", routes(server.base_url))
     server.start()
 
