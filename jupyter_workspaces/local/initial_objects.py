@@ -1,7 +1,7 @@
 """Objects of a new local cluster: CRDs, namespaces, a storage class and sample workspace kinds.
 
 Samples that a user changed or deleted stay as they are; a newer version of the package only
-replaces samples that nobody has changed.
+replaces samples that are unchanged.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class LoginProgram:
                 "Configure it to sign in without prompts."
             )
         self._arguments: list[str] = program.get("args", [])
-        self._tells_cluster: bool = program.get("provideClusterInfo", False)
+        self._provides_cluster: bool = program.get("provideClusterInfo", False)
         self._environment = {
             entry.get("name", ""): entry.get("value", "") for entry in program.get("env", [])
         }
@@ -134,7 +134,7 @@ class LoginProgram:
 
     def _ask(self) -> Mapping[str, Any]:
         spec: dict[str, Any] = {"interactive": False}
-        if self._tells_cluster:
+        if self._provides_cluster:
             spec["cluster"] = self._cluster_info()
         asked = {"apiVersion": self._version, "kind": "ExecCredential", "spec": spec}
         try:

@@ -1,4 +1,4 @@
-"""Workspaces over HTTP (contract §1.5, operations 4 to 10, PATCH and restart)."""
+"""Workspaces over HTTP: create, read, list, replace, patch, pause, restart and delete."""
 
 from __future__ import annotations
 
