@@ -17,19 +17,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_workspaces.kube.types import ObjectView
-from jupyter_workspaces.resources import metadata_keys, unreadable
+from jupyter_workspaces.resources import unreadable
 from jupyter_workspaces.resources.templates import (
     TemplateError,
     base_url,
     connect_path,
     render,
 )
+from jupyter_workspaces.resources.views import PodView, WorkspaceKindView, WorkspaceView
 
 from .interfaces import ClusterView
 from .unavailable import Unavailable
 
 log = logging.getLogger(__name__)
-
 
 LOCALHOST = "localhost"
 CLUSTER_DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
@@ -132,14 +132,12 @@ def resolve(view: ClusterView, workspace_port: WorkspacePort) -> Target:
 
 
 def _resolve(view: ClusterView, workspace_port: WorkspacePort, workspace: dict[str, Any]) -> Target:
-    name = workspace_port.name
-    if workspace["metadata"].get("deletionTimestamp"):
+    name, own = workspace_port.name, WorkspaceView(workspace)
+    if own.is_deleting:
         raise Unavailable("gone", f"Workspace '{name}' is being deleted.")
     pod = view.pod_of(workspace)
-    status = workspace.get("status") or {}
-    message = status.get("stateMessage") or ""
-    if workspace["spec"].get("paused"):
-        if pod is None and status.get("state") == "Paused":
+    if own.spec.get("paused"):
+        if pod is None and own.state == "Paused":
             raise Unavailable(
                 "paused", "Its programs are stopped. The files in its volumes are kept."
             )
@@ -150,47 +148,28 @@ def _resolve(view: ClusterView, workspace_port: WorkspacePort, workspace: dict[s
     if kind is None:
         raise Unavailable(
             "failed",
-            f"Its workspace kind '{workspace['spec']['kind']}' no longer exists. Ask your"
+            f"Its workspace kind '{own.kind_name}' no longer exists. Ask your"
             " administrator to restore the workspace kind.",
         )
-    ports = _ports(workspace, kind)
+    ports = WorkspaceKindView(kind).image_ports(own.options["imageConfig"])
     if workspace_port.port_id not in ports:
         known = ", ".join(sorted(ports)) or "none"
         raise Unavailable(
             "port",
             f"Workspace '{name}' has no port '{workspace_port.port_id}'. Its ports: {known}.",
         )
-    if pod is None or not _is_ready(pod):
-        if status.get("state") == "Error":
-            raise Unavailable(
-                "failed", message or "It needs attention. Check its events and its log."
-            )
-        raise Unavailable("starting", message or "Waiting for its pod to be created.")
+    if pod is None or not _is_ready(PodView(pod)):
+        if own.state == "Error":
+            text = own.state_message or "It needs attention. Check its events and its log."
+            raise Unavailable("failed", text)
+        text = own.state_message or "Waiting for its pod to be created."
+        raise Unavailable("starting", text)
     return _target(view, workspace_port, kind, workspace, pod, ports)
 
 
-def _ports(workspace: ObjectView, kind: ObjectView) -> dict[str, int]:
-    """Map port ids to container ports, for the image that the workspace uses."""
-    chosen = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
-    images = kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]
-    return {
-        port["id"]: port["port"]
-        for image in images
-        if image["id"] == chosen
-        for port in image["spec"]["ports"]
-    }
-
-
-def _is_ready(pod: ObjectView) -> bool:
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    status = pod.get("status") or {}
-    if status.get("phase") != "Running" or not status.get("podIP"):
-        return False
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for condition in status.get("conditions") or ()
-    )
+def _is_ready(pod: PodView) -> bool:
+    running = not pod.is_deleting and pod.phase == "Running" and bool(pod.ip)
+    return running and pod.is_ready
 
 
 def _target(
@@ -206,24 +185,20 @@ def _target(
         workspace_port.name,
         workspace_port.port_id,
     )
-    metadata = pod["metadata"]
-    annotations = metadata.get("annotations") or {}
+    own = PodView(pod)
     port = ports[port_id]
     endpoint = view.cluster.endpoint
     forwarded = None
     if endpoint.embedded:
-        host = pod["status"]["podIP"]
-        local = annotations.get(f"{metadata_keys.LOCAL_PORT}{port}", "")
-        port = int(local) if local.isdecimal() else port
+        host, port = own.ip, own.listening_port(port)
     elif endpoint.in_cluster:
         host = _service_host(view, workspace_port, port, workspace, pod)
     else:
         host = LOCALHOST  # the host name that a program sees behind a port-forward
-        forwarded = ForwardedPod(metadata["namespace"], metadata["name"], metadata["uid"])
-    declared = kind["spec"]["podTemplate"].get("ports") or ()
-    proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == port_id), {})
+        forwarded = ForwardedPod(own.namespace, own.name, own.uid)
+    proxy = WorkspaceKindView(kind).http_proxy(port_id)
     headers = proxy.get("requestHeaders") or {}
-    base = base_url(metadata)
+    base = base_url(own.metadata)
 
     def prefix(other_id: str) -> str:
         return connect_path(namespace, name, other_id, base) if other_id in ports else ""
@@ -236,13 +211,14 @@ def _target(
     except TemplateError as error:
         raise Unavailable(
             "failed",
-            f"The request headers of its workspace kind '{workspace['spec']['kind']}' are invalid:"
+            f"The request headers of its workspace kind '{WorkspaceView(workspace).kind_name}' "
+            "are invalid:"
             f" {error}. Ask your administrator to fix the workspace kind.",
         ) from error
     return Target(
         host,
         port,
-        annotations.get(metadata_keys.TOKEN_SECRET),
+        own.token_secret,
         bool(proxy.get("removePathPrefix")),
         set_headers,
         add_headers,
@@ -272,7 +248,7 @@ def _service_host(
             workspace_port.namespace,
             workspace_port.name,
         )
-        return str(pod["status"]["podIP"])
+        return PodView(pod).ip
     if service is not None and any(
         _forwards_to(entry, port) for entry in service["spec"].get("ports") or ()
     ):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.selectors import is_valid, matches
 from jupyter_workspaces.kube.types import ObjectView
+from jupyter_workspaces.resources.views import WorkspaceKindView
 
 _SCOPES = {"imageConfig": "IMAGE_CONFIG", "podConfig": "POD_CONFIG"}
 _CONDITIONS = {"imageConfig": "matchImageConfig", "podConfig": "matchPodConfig"}
@@ -122,5 +123,5 @@ def _spawner_labels(value: ObjectView) -> dict[str, str]:
 
 
 def _values(kind: ObjectView, dimension: str) -> list[ObjectView]:
-    values: list[ObjectView] = kind["spec"]["podTemplate"]["options"][dimension]["values"]
+    values: list[ObjectView] = WorkspaceKindView(kind).pod_template["options"][dimension]["values"]
     return values

@@ -22,6 +22,7 @@ from jupyter_workspaces.kube.errors import (
 from jupyter_workspaces.kube.reflector import key_of
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
+from jupyter_workspaces.resources.views import WorkspaceKindView
 from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.bodies import converted
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
@@ -158,7 +159,7 @@ class Kinds:
         """
         kind = await self._find(name)
         with reading(kind):
-            reference = kind["spec"]["spawner"][which].get("configMap")
+            reference = WorkspaceKindView(kind).spawner[which].get("configMap")
             if reference is None:
                 raise problems.not_found(f"The {which} of {name} is not ours: it is at a URL.")
             key = reference["key"]

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
+from jupyter_workspaces.resources.views import WorkspaceKindView
 from jupyter_workspaces.server.api.workspaces.workspaces.models import ImageRef
 
 from . import models
@@ -26,12 +27,12 @@ def asset(kind: ObjectView | None, name: str, prefix: str) -> ImageRef:
     """Return the URL of a kind's icon or logo: its own, or one below the API's `prefix`."""
     if kind is None:
         return ImageRef(f"__UNKNOWN_{name.upper()}_URL__")
-    reference = kind["spec"]["spawner"][name]
+    reference = WorkspaceKindView(kind).spawner[name]
     if "url" in reference:
         return ImageRef(reference["url"])
-    status = (kind.get("status") or {}).get(
-        "spawnerIcon" if name == "icon" else "spawnerLogo"
-    ) or {}
+    status = (
+        WorkspaceKindView(kind).status.get("spawnerIcon" if name == "icon" else "spawnerLogo") or {}
+    )
     trouble = (status.get("configMap") or {}).get("errorType")
     digest = status.get("sha256")
     url = f"{prefix}/workspacekinds/{kind['metadata']['name']}/assets/{name}" + (
@@ -58,14 +59,14 @@ def update_model(kind: ObjectView) -> models.KindUpdate:
 
 def created_model(kind: ObjectView) -> models.KindCreated:
     """Return the response to a created kind."""
-    return models.KindCreated(
-        kind["metadata"]["name"], kind["spec"]["spawner"], kind["spec"]["podTemplate"]
-    )
+    view = WorkspaceKindView(kind)
+    return models.KindCreated(view.name, view.spawner, view.pod_template)
 
 
 def list_item(kind: ObjectView, prefix: str) -> models.KindListItem:
     """Return the list item of a kind."""
-    spawner, template = kind["spec"]["spawner"], kind["spec"]["podTemplate"]
+    view = WorkspaceKindView(kind)
+    spawner, template = view.spawner, view.pod_template
     metadata, status = template.get("podMetadata") or {}, kind.get("status") or {}
     return models.KindListItem(
         name=kind["metadata"]["name"],
@@ -125,8 +126,9 @@ def options(
 def _options(
     kind: ObjectView, dimension: str, effects: Mapping[tuple[str, str], Effect] | None
 ) -> models.OptionList:
-    found = kind["spec"]["podTemplate"]["options"][dimension]
-    counted = ((kind.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or ()
+    view = WorkspaceKindView(kind)
+    found = view.pod_template["options"][dimension]
+    counted = (view.status.get("podTemplateOptions") or {}).get(dimension) or ()
     counts = {entry["id"]: entry["workspaces"] for entry in counted}
     values = []
     for value in found["values"]:

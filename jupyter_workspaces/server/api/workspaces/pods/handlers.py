@@ -8,12 +8,12 @@ from datetime import datetime
 from tornado.iostream import StreamClosedError
 
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.resources.views import MAIN_CONTAINER
 from jupyter_workspaces.server.api.workspaces.base import DataHandler
 from jupyter_workspaces.server.http import problems
 from jupyter_workspaces.server.http.authentication import signed_in
 from jupyter_workspaces.server.http.checks import TRUE, boolean, dns_label
 
-from .progress import CONTAINER
 from .service import DEFAULT_LINES, LogQuery, Pods
 
 CHUNK_BYTES = 64 * 2**10
@@ -96,7 +96,7 @@ class LogHandler(_WorkspacePart):
         if len(lines) > len(str(MOST_LINES)) or int(lines) > MOST_LINES:
             raise problems.bad_request(f"tailLines is at most {MOST_LINES}.")
         query = LogQuery(
-            container=asked["container"] or CONTAINER,
+            container=asked["container"] or MAIN_CONTAINER,
             tail_lines=int(lines),
             previous=asked["previous"] in TRUE,
             since=asked["sinceTime"],

@@ -9,10 +9,10 @@ from msgspec import UNSET, UnsetType
 
 from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.types import ObjectView
+from jupyter_workspaces.resources.views import PodView, WorkspaceView, container_state
 
 from .models import Progress, Step, Stopping
 
-CONTAINER = "main"
 NEVER_STARTED = 128
 """Exit code of a container that could not start its program."""
 STEPS = (
@@ -57,19 +57,18 @@ def progress(
         events: Events of the pod.
         now: Current time in ms since 1970.
     """
-    status = workspace.get("status") or {}
-    state, message = status.get("state", ""), status.get("stateMessage", "")
-    paused = bool(workspace["spec"].get("paused"))
-    if paused:
+    view = WorkspaceView(workspace)
+    state, message = view.state, view.state_message
+    if view.spec.get("paused"):
         return Progress(
             [Step(step, name, "waiting", 0, None, "") for step, name in STEPS],
             state,
             message,
             _stopping(pod),
         )
-    told = list(events)
-    ends = _ends(workspace, pod, claims, told)
-    failing = _failing(pod, told) if state == "Error" else None
+    seen = list(events)
+    ends = _ends(pod, claims, seen)
+    failing = _failing(pod, seen) if state == "Error" else None
     steps: list[Step] = []
     began, open_step = _begin(workspace, pod), False
     for step, name in STEPS:
@@ -100,13 +99,11 @@ def _stopping(pod: ObjectView | None) -> Stopping | UnsetType:
 
 def _failing(pod: ObjectView | None, events: Iterable[ObjectView]) -> str | None:
     """Return the step at which a workspace fails; None if it is the first that is not done."""
-    status = (pod or {}).get("status") or {}
-    scheduled: ObjectView = next(
-        (one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), {}
-    )
+    view = PodView(pod or {})
+    scheduled = view.conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         return "volumes" if _NO_SUCH_CLAIM.search(scheduled.get("message") or "") else "scheduled"
-    reason = _waiting(status).get("reason")
+    reason = _waiting(view).get("reason")
     if reason in _VOLUME_REASONS:
         return "volumes"
     if reason in _IMAGE_REASONS:
@@ -118,14 +115,8 @@ def _failing(pod: ObjectView | None, events: Iterable[ObjectView]) -> str | None
     return None
 
 
-def _main(status: ObjectView) -> ObjectView:
-    return next(
-        (one for one in status.get("containerStatuses") or () if one["name"] == CONTAINER), {}
-    )
-
-
-def _waiting(status: ObjectView) -> ObjectView:
-    return (_main(status).get("state") or {}).get("waiting") or {}
+def _waiting(pod: PodView) -> ObjectView:
+    return container_state(pod.main_status, "waiting") or {}
 
 
 def _begin(workspace: ObjectView, pod: ObjectView | None) -> int:
@@ -137,7 +128,6 @@ def _begin(workspace: ObjectView, pod: ObjectView | None) -> int:
 
 
 def _ends(
-    workspace: ObjectView,
     pod: ObjectView | None,
     claims: Iterable[ObjectView],
     events: Iterable[ObjectView],
@@ -146,19 +136,19 @@ def _ends(
     ends: dict[str, int | None] = dict.fromkeys((step for step, _ in STEPS), None)
     if pod is None:
         return ends
-    ends["accepted"] = milliseconds(pod["metadata"].get("creationTimestamp"))
-    status = pod.get("status") or {}
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    view = PodView(pod)
+    ends["accepted"] = milliseconds(view.metadata.get("creationTimestamp"))
+    conditions = view.conditions
     if conditions.get("PodScheduled", {}).get("status") == "True":
         ends["scheduled"] = milliseconds(conditions["PodScheduled"].get("lastTransitionTime"))
-    elif pod["spec"].get("nodeName"):
+    elif view.node_name:
         ends["scheduled"] = ends["accepted"]
     if ends["scheduled"] is None:
         return ends
-    main = _main(status)
-    waiting = _waiting(status).get("reason")
-    running = (main.get("state") or {}).get("running") or {}
-    told = {event.get("reason"): milliseconds(event.get("lastTimestamp")) for event in events}
+    main = view.main_status or {}
+    waiting = _waiting(view).get("reason")
+    running = container_state(main, "running") or {}
+    times = {event.get("reason"): milliseconds(event.get("lastTimestamp")) for event in events}
     bound = bool(running) or all(
         (claim.get("status") or {}).get("phase") == "Bound" for claim in claims
     )
@@ -167,12 +157,12 @@ def _ends(
     before = (main.get("lastState") or {}).get("terminated") or {}
     if not running and waiting == "CrashLoopBackOff" and before.get("exitCode") != NEVER_STARTED:
         running = before  # the container starts, but ends before it is ready
-    if running or main.get("ready") or ("Pulled" in told and waiting not in _IMAGE_REASONS):
+    if running or main.get("ready") or ("Pulled" in times and waiting not in _IMAGE_REASONS):
         ends["image"] = (
-            told.get("Pulled") or milliseconds(running.get("startedAt")) or ends["volumes"]
+            times.get("Pulled") or milliseconds(running.get("startedAt")) or ends["volumes"]
         )
     if running:
         ends["started"] = milliseconds(running.get("startedAt"))
-        if conditions.get("Ready", {}).get("status") == "True":
+        if view.is_ready:
             ends["ready"] = milliseconds(conditions["Ready"].get("lastTransitionTime"))
     return ends

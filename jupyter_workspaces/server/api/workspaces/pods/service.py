@@ -15,6 +15,7 @@ from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.ownership import controller
 from jupyter_workspaces.kube.transport import REQUEST_SECONDS
 from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.resources.views import MAIN_CONTAINER, WorkspaceView
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
 from jupyter_workspaces.server.api.workspaces.volumes.views import claims_of_workspace
 from jupyter_workspaces.server.api.workspaces.workspaces.service import Workspaces
@@ -22,7 +23,7 @@ from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http import problems
 
 from . import models, views
-from .progress import CONTAINER, progress
+from .progress import progress
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,7 +39,7 @@ LIMIT_BYTES = 100 * 2**20
 class LogQuery:
     """Which part of a log to read. `since` is an RFC 3339 time."""
 
-    container: str = CONTAINER
+    container: str = MAIN_CONTAINER
     tail_lines: int = DEFAULT_LINES
     previous: bool = False
     since: str | None = None
@@ -83,7 +84,7 @@ class Pods:
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
         with reading(workspace):
-            running = (workspace.get("status") or {}).get("state") == "Running"
+            running = WorkspaceView(workspace).state == "Running"
         if pod is None or not running:
             return models.Resources(error=NOT_RUNNING)
         try:
@@ -115,7 +116,7 @@ class Pods:
         """Open the log as a stream. Raises `Problem` 404, and 400 if there is no such log."""
         workspace = await self._workspaces.find(namespace, name)
         with reading(workspace):
-            recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
+            recorded = WorkspaceView(workspace).status.get("podTemplatePod") or {}
             known = [
                 str(one["name"])
                 for kind in ("containers", "initContainers")

@@ -7,18 +7,19 @@ from msgspec import UNSET, UnsetType
 from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.unreadable import mapping
+from jupyter_workspaces.resources.views import WorkspaceKindView, WorkspaceView
 
 from . import models
 
 
 def details(workspace: ObjectView, kind: ObjectView | None) -> models.Details:
     """Return details. The pod is missing until the controller records one."""
-    template = workspace["spec"]["podTemplate"]
+    template = WorkspaceView(workspace).pod_template
     metadata, volumes = template.get("podMetadata") or {}, template["volumes"]
     home = None
     if volumes.get("home"):
         path = (
-            kind["spec"]["podTemplate"]["volumeMounts"]["home"]
+            WorkspaceKindView(kind).pod_template["volumeMounts"]["home"]
             if kind is not None
             else "__UNKNOWN_HOME_MOUNT_PATH__"
         )
@@ -31,7 +32,7 @@ def details(workspace: ObjectView, kind: ObjectView | None) -> models.Details:
         models.MountedSecret(one["secretName"], one["mountPath"], one.get("defaultMode", UNSET))
         for one in volumes.get("secrets") or ()
     ]
-    recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
+    recorded = WorkspaceView(workspace).status.get("podTemplatePod") or {}
     pod: models.Pod | UnsetType = UNSET
     if recorded.get("name"):
         pod = models.Pod(

@@ -11,6 +11,7 @@ from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.unreadable import mapping, text
+from jupyter_workspaces.resources.views import WorkspaceView
 from jupyter_workspaces.server.api.workspaces.audit import audit
 
 from . import models
@@ -63,7 +64,4 @@ def revision(secret: ObjectView) -> str:
 
 def secrets_of(workspace: ObjectView) -> set[str]:
     """Return the names of the Secrets that a workspace mounts."""
-    return {
-        one["secretName"]
-        for one in workspace["spec"]["podTemplate"]["volumes"].get("secrets") or ()
-    }
+    return {one["secretName"] for one in WorkspaceView(workspace).volumes.get("secrets") or ()}

@@ -12,6 +12,7 @@ from jupyter_workspaces.common.quantities import QuantityError, canonical
 from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
+from jupyter_workspaces.resources.views import PodView, WorkspaceView
 from jupyter_workspaces.server.api.workspaces.audit import audit
 from jupyter_workspaces.server.api.workspaces.unreadable import readable
 
@@ -110,7 +111,7 @@ def claims_of(pod: ObjectView) -> set[str]:
 
 def claims_of_workspace(workspace: ObjectView) -> set[str]:
     """Return the names of the claims of a workspace, each once."""
-    volumes = workspace["spec"]["podTemplate"]["volumes"]
+    volumes = WorkspaceView(workspace).volumes
     return {
         *([volumes["home"]] if volumes.get("home") else []),
         *(data["pvcName"] for data in volumes.get("data") or ()),
@@ -120,11 +121,9 @@ def claims_of_workspace(workspace: ObjectView) -> set[str]:
 def _pod(pod: ObjectView) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "name": pod["metadata"]["name"],
-        "phase": (pod.get("status") or {}).get("phase", ""),
+        "phase": PodView(pod).phase or "",
     }
-    return shown | (
-        {"node": {"name": pod["spec"]["nodeName"]}} if pod["spec"].get("nodeName") else {}
-    )
+    return shown | ({"node": {"name": PodView(pod).node_name}} if PodView(pod).node_name else {})
 
 
 def _workspace(workspace: ObjectView) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import restarts
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.resources.views import WorkspaceView
 from jupyter_workspaces.server.cache import Cache
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Restarts:
             or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0
         ):
             return True
-        state = (workspace.get("status") or {}).get("state")
+        state = WorkspaceView(workspace).state
         return state in ("Paused", "Error") and self._cache.pod_of(workspace) is None
 
     async def _finish(self, key: Key, workspace: Object) -> None:

@@ -35,6 +35,7 @@ from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys, mount_paths, restarts
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.templates import base_url, is_plain_base_url
+from jupyter_workspaces.resources.views import WorkspaceView
 from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.bodies import converted
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
@@ -183,7 +184,7 @@ class Workspaces:
             """Return the changed workspace."""
             if model.revision != views.revision(workspace):
                 raise StaleRevision()
-            return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
+            return workspace | {"spec": views.spec_of(model, WorkspaceView(workspace).spec["kind"])}
 
         return views.update_model(await self._write(user, held, change))
 
@@ -204,11 +205,11 @@ class Workspaces:
                 raise StaleRevision()
             if causes := model.causes():
                 raise problems.invalid(causes)
-            return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
+            return workspace | {"spec": views.spec_of(model, WorkspaceView(workspace).spec["kind"])}
 
         held = await self._cluster_get(namespace, name)
         changed = converted(
-            msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate
+            msgspec.to_builtins(WorkspaceView(change(held)).pod_template), models.PodTemplate
         )
         await self._check_mounts(namespace, str(held["spec"].get("kind")), changed, held)
         return views.update_model(await self._write(user, held, change))
@@ -244,7 +245,7 @@ class Workspaces:
         tests: list[Object] = [{"op": "test", "path": "/spec/paused", "value": not paused}]
         if not paused:
             held = await self.find(namespace, name)
-            if (held.get("status") or {}).get("state") == "Paused":
+            if WorkspaceView(held).state == "Paused":
                 await self._start_below(held)
             tests.append({"op": "test", "path": "/status/state", "value": "Paused"})
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
@@ -256,7 +257,7 @@ class Workspaces:
             held = await self._cluster_get(namespace, name)
             if not (paused and restarts.id_of(held) is not None and restarts.is_paused(held)):
                 wanted = "is not running any more" if paused else "is not paused"
-                state = (held.get("status") or {}).get("state") or "Unknown"
+                state = WorkspaceView(held).state or "Unknown"
                 raise problems.conflict(
                     f"{name} {wanted} (its state is {state}). Reload it and try again."
                 ) from error
@@ -472,7 +473,7 @@ def patched(present: Object, patch: Any) -> Object:
 def _mounted(workspace: Object) -> tuple[set[str], set[str]]:
     """Return the claims and Secrets that a workspace mounts. Raises `Problem` 409 if malformed."""
     with reading(workspace):
-        volumes = workspace["spec"]["podTemplate"]["volumes"]
+        volumes = WorkspaceView(workspace).volumes
         claims = {volumes.get("home"), *(data["pvcName"] for data in volumes.get("data") or ())}
         return claims, {secret["secretName"] for secret in volumes.get("secrets") or ()}
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from jupyter_workspaces.kube.types import ObjectView
 from jupyter_workspaces.resources.templates import connect_path
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
+from jupyter_workspaces.resources.views import DIMENSIONS, WorkspaceKindView, WorkspaceView
 from jupyter_workspaces.server.api.workspaces.audit import audit
 from jupyter_workspaces.server.api.workspaces.kinds.views import asset
 
@@ -30,14 +31,14 @@ def revision(obj: ObjectView) -> str:
 
 def create_model(workspace: ObjectView) -> models.WorkspaceCreate:
     """Return the response to a created workspace."""
-    spec = workspace["spec"]
+    view, spec = WorkspaceView(workspace), workspace["spec"]
     return models.WorkspaceCreate(
-        name=workspace["metadata"]["name"],
+        name=view.name,
         display_name=spec.get("displayName") or UNSET,
         kind=spec["kind"],
         paused=bool(spec.get("paused")),
         defer_updates=spec.get("deferUpdates", UNSET),
-        pod_template=_template(spec["podTemplate"]),
+        pod_template=_template(view.pod_template),
     )
 
 
@@ -77,13 +78,16 @@ def list_item(
     workspace: ObjectView, kind: ObjectView | None, prefix: str
 ) -> models.WorkspaceListItem:
     """Return the list item of a workspace."""
-    metadata, spec, status = workspace["metadata"], workspace["spec"], workspace.get("status") or {}
-    options = {dimension: _values(kind, dimension) for dimension in UNKNOWN}
-    activity = status.get("activity") or {}
-    image = options["imageConfig"].get(spec["podTemplate"]["options"]["imageConfig"])
+    view, spec = WorkspaceView(workspace), workspace["spec"]
+    status, activity = view.status, view.activity
+    options = {
+        dimension: {} if kind is None else WorkspaceKindView(kind).option_values(dimension)
+        for dimension in DIMENSIONS
+    }
+    image = options["imageConfig"].get(view.options["imageConfig"])
     return models.WorkspaceListItem(
-        name=metadata["name"],
-        namespace=metadata["namespace"],
+        name=view.name,
+        namespace=view.namespace,
         display_name=spec.get("displayName") or UNSET,
         workspace_kind=models.KindRef(
             name=spec["kind"],
@@ -99,8 +103,8 @@ def list_item(
         defer_updates=spec.get("deferUpdates", UNSET),
         pod_template=models.ListedTemplate(
             models.ListedOptions(
-                image_config=_option_state(workspace, options["imageConfig"], "imageConfig"),
-                pod_config=_option_state(workspace, options["podConfig"], "podConfig"),
+                image_config=_option_state(view, options["imageConfig"], "imageConfig"),
+                pod_config=_option_state(view, options["podConfig"], "podConfig"),
             )
         ),
         activity=models.Activity(
@@ -109,8 +113,8 @@ def list_item(
             last_probe=activity.get("lastProbe", UNSET),
             rules=activity.get("rules") or UNSET,
         ),
-        services=_services(metadata, image, kind),
-        audit=audit(metadata),
+        services=_services(view, image, kind),
+        audit=audit(view.metadata),
     )
 
 
@@ -164,42 +168,33 @@ def option_info(values: Mapping[str, ObjectView], option: str, dimension: str) -
     )
 
 
-def _values(kind: ObjectView | None, dimension: str) -> dict[str, ObjectView]:
-    if kind is None:
-        return {}
-    return {
-        value["id"]: value for value in kind["spec"]["podTemplate"]["options"][dimension]["values"]
-    }
-
-
 def _option_state(
-    workspace: ObjectView, values: Mapping[str, ObjectView], dimension: str
+    workspace: WorkspaceView, values: Mapping[str, ObjectView], dimension: str
 ) -> models.OptionState:
-    chain = (
-        ((workspace.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or {}
-    ).get("redirectChain") or ()
+    reported = workspace.status.get("podTemplateOptions") or {}
+    chain = (reported.get(dimension) or {}).get("redirectChain") or ()
     steps = []
     for step in chain:
         redirect = (values.get(step["source"]) or {}).get("redirect") or {}
         message = redirect.get("message") if redirect.get("to") == step["target"] else None
-        told = {"text": message["text"], "level": message["level"]} if message else UNSET
+        shown = {"text": message["text"], "level": message["level"]} if message else UNSET
         steps.append(
             models.RedirectStep(
                 option_info(values, step["source"], dimension),
                 option_info(values, step["target"], dimension),
-                told,
+                shown,
             )
         )
-    current = option_info(values, workspace["spec"]["podTemplate"]["options"][dimension], dimension)
+    current = option_info(values, workspace.options[dimension], dimension)
     return models.OptionState(current, steps or UNSET)
 
 
 def _services(
-    metadata: ObjectView, image: ObjectView | None, kind: ObjectView | None
+    workspace: WorkspaceView, image: ObjectView | None, kind: ObjectView | None
 ) -> list[models.Service]:
     if image is None or kind is None:
-        return []  # the original says null here, and its own page breaks
-    declared = {port["id"]: port for port in kind["spec"]["podTemplate"]["ports"]}
+        return []  # the original sends null, which breaks its own page
+    declared = {port["id"]: port for port in WorkspaceKindView(kind).pod_template["ports"]}
     found = []
     for port in image["spec"]["ports"]:
         title = (
@@ -210,7 +205,7 @@ def _services(
         found.append(
             models.Service(
                 models.HttpService(
-                    title, connect_path(metadata["namespace"], metadata["name"], port["id"])
+                    title, connect_path(workspace.namespace, workspace.name, port["id"])
                 )
             )
         )
