@@ -16,7 +16,9 @@ const Live = {
     this.live.dataset.state = state;
     this.live.title =
       message ||
-      (state === "live" ? "The table shows the current state of the cluster." : "");
+      (state === "live"
+        ? "The table shows the current state of the cluster."
+        : "");
     const shown = NOT_LIVE.includes(state) ? message : problem;
     this.notice.hidden = !shown;
     this.notice.dataset.state = state;

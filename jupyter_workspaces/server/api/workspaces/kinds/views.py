@@ -60,7 +60,7 @@ def update_model(kind: ObjectView) -> models.KindUpdate:
 def created_model(kind: ObjectView) -> models.KindCreated:
     """Return the response to a created kind."""
     view = WorkspaceKindView(kind)
-    return models.KindCreated(view.name, view.spawner, view.pod_template)
+    return models.KindCreated(view.name, dict(view.spawner), dict(view.pod_template))
 
 
 def list_item(kind: ObjectView, prefix: str) -> models.KindListItem:
