@@ -121,17 +121,22 @@ class ClusterConnection:
 
     async def stop(self) -> None:
         """Stop everything and wait for it."""
-        self._starting = None
-        starts = [*self._starts]  # also a cancelled start that another one waits for
-        for start in starts:
-            start.cancel()
-        await asyncio.gather(*starts, return_exceptions=True)
+        await self._cancel_starts()
         if self._ending is not None:  # not cancelled, so that the cache is stopped completely
             await asyncio.wait([self._ending], timeout=STOP_SECONDS)
         await self._tasks.stop()
+        await self._cancel_starts()  # the watch of the files may have begun one in the meantime
         if self._up:
             self._up = False
             await _end([api.services for api in self._apis], self.access, self.cluster)
+
+    async def _cancel_starts(self) -> None:
+        """Cancel all starts, also one that a newer start waits for."""
+        self._starting = None
+        starts = [*self._starts]
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
 
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> None:
         """Wait until the caches are in sync.
@@ -221,9 +226,8 @@ class ClusterConnection:
                 await asyncio.wait([before], timeout=STOP_SECONDS)
             look = None if self._source is None else await asyncio.to_thread(self._source.read)
             endpoint = await asyncio.to_thread(self._choose)
-            await asyncio.to_thread(
-                importlib.import_module, "aiohttp"
-            )  # takes 0.1 s, so not on the event loop
+            # It takes 0.1 s, so not on the event loop.
+            await asyncio.to_thread(importlib.import_module, "aiohttp")
             if self._up and not self._names_another(look, endpoint):
                 self._look, self._moved = look, False
                 await self._wait_for_events()
