@@ -146,6 +146,7 @@ async def test_a_program_that_does_not_listen_is_probed_again(play: Play) -> Non
         await probed(played, "Success")
 
 
+@pytest.mark.slow
 async def test_probes_without_news_are_written_once_an_hour(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +194,7 @@ async def test_a_script_that_cannot_run_is_a_failure_with_advice(play: Play) -> 
         await probed(played, "Failure", "jupyter probe")
 
 
+@pytest.mark.slow
 async def test_an_idle_workspace_is_paused_with_a_reason_until_it_is_resumed(
     play: Play,
 ) -> None:

@@ -99,6 +99,7 @@ def measured_by_mode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Meas
         return {found.mode: found for found in asyncio.run(measure_all())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_failing_api_is_asked_seldom_and_shown_soon_after(
     mode: str, measured_by_mode: dict[str, Measured]

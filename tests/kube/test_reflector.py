@@ -181,6 +181,7 @@ async def test_a_cluster_that_comes_back_without_changes_is_known_to_be_back(
         assert cache.stale_reason == ""
 
 
+@pytest.mark.slow
 async def test_an_idle_cluster_is_neither_stale_nor_ill(tmp_path: Path) -> None:
     times = faster()
     async with embedded(tmp_path) as endpoint, failing(endpoint, times) as found:
@@ -209,6 +210,7 @@ async def test_a_cluster_that_freezes_is_stale_soon_though_its_watches_go_on(
         await found.visible("made-meanwhile", 5)
 
 
+@pytest.mark.slow
 async def test_watches_that_a_server_ends_in_time_are_no_failures_and_grow_longer(
     tmp_path: Path,
 ) -> None:

@@ -71,6 +71,7 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, 
     assert "failed" not in log.read_text(), log.read_text()
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself_when_nobody_asks(
     server: tuple[subprocess.Popen[bytes], dict[str, Any]],
 ) -> None:
@@ -78,6 +79,7 @@ def test_it_ends_by_itself_when_nobody_asks(
     assert process.wait(LIMIT) == 0
 
 
+@pytest.mark.slow
 def test_it_does_not_end_while_a_response_is_streamed(
     server: tuple[subprocess.Popen[bytes], dict[str, Any]],
 ) -> None:

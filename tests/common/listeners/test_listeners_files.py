@@ -46,6 +46,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_files_that_run_out_cost_neither_time_nor_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as written:

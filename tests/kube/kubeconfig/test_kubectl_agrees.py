@@ -120,6 +120,7 @@ async def test_every_form_means_what_it_means_to_kubectl(
     assert wrong == {}
 
 
+@pytest.mark.slow
 async def test_no_error_about_a_kubeconfig_shows_a_secret(
     echo: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

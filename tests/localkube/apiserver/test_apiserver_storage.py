@@ -54,6 +54,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.mark.slow
 async def test_every_acknowledged_write_survives_a_killed_process(tmp_path: Path) -> None:
     database = tmp_path / "cluster.db"
     process = await asyncio.create_subprocess_exec(

@@ -45,6 +45,7 @@ async def end_one(nodes: NodeCluster, number: int) -> None:
     assert await asyncio.to_thread(trees.kill_marked, made["metadata"]["uid"], POD_VARIABLE) == 0
 
 
+@pytest.mark.slow
 async def test_a_deleted_pod_always_ends_with_all_its_processes(tmp_path: Path) -> None:
     async with node_cluster(tmp_path, first_pause=0.1, starts=AT_ONCE) as nodes:
         room = asyncio.Semaphore(AT_ONCE)
@@ -56,6 +57,7 @@ async def test_a_deleted_pod_always_ends_with_all_its_processes(tmp_path: Path) 
         await asyncio.gather(*(one(number) for number in range(RUNS)))
 
 
+@pytest.mark.slow
 async def test_pods_that_are_deleted_while_the_node_is_stopped_end_when_it_is_back(
     tmp_path: Path,
 ) -> None:
@@ -92,6 +94,7 @@ async def test_a_grace_that_is_shortened_ends_a_stubborn_program_soon(tmp_path: 
         assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 async def test_a_pod_is_there_as_long_as_its_program_cannot_be_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +165,7 @@ async def test_an_error_of_ours_in_a_pods_status_is_told_by_its_health_and_does_
 # Probes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", ["livenessProbe", "startupProbe", "readinessProbe"])
 async def test_an_error_of_ours_in_a_probe_never_ends_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: str

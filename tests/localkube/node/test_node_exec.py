@@ -405,6 +405,7 @@ async def test_kubectl_copies_files(tmp_path: Path, program: str) -> None:
         assert (tmp_path / "back").read_text() == "contents"
 
 
+@pytest.mark.slow
 async def test_the_official_client_runs_commands(tmp_path: Path) -> None:
     from kubernetes import client, config
     from kubernetes.stream import stream

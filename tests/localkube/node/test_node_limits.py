@@ -50,6 +50,7 @@ def test_a_memory_limit_that_cannot_be_read_is_none() -> None:
     assert limits.memory_limit(asking(limits={"memory": "1Gi"})) == 2**30
 
 
+@pytest.mark.slow
 async def test_a_container_gets_its_share_once_it_is_ready(tmp_path: Path) -> None:
     async with node_cluster(tmp_path, scan_seconds=0.1) as nodes:
         resources = {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}

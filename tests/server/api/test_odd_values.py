@@ -88,6 +88,7 @@ def texts(document: Any, *values: str) -> Iterator[str]:
                 yield encoded.replace(json.dumps(MARK), value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "body"), CREATED, ids=[path for path, _ in CREATED])
 async def test_what_is_created_with_odd_values(
     ask: Ask, guarded: None, path: str, body: Object
@@ -102,6 +103,7 @@ async def test_what_is_created_with_odd_values(
             await ask("DELETE", f"workspaces/default/{answer['data']['name']}")
 
 
+@pytest.mark.slow
 async def test_what_is_changed_with_odd_values(ask: Ask, guarded: None) -> None:
     await ask("POST", "workspaces/default", workspace(displayName="d"))
     present = (await ask("GET", "workspaces/default/desk"))[1]
@@ -199,6 +201,7 @@ ODD: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(
     ask: Ask, raw: Any, cluster: Any, cluster_kind: str
 ) -> None:

@@ -413,6 +413,7 @@ def handshake(*headers: str, without: str = "", status: str = "101 Switching Pro
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
@@ -446,6 +447,7 @@ async def test_a_websocket_opens_only_after_a_right_handshake_with_the_workspace
     no_faults(caplog)
 
 
+@pytest.mark.slow
 async def test_a_right_handshake_opens_the_websocket(browser, view):
     async with (
         raw_workspace(view, handshake("Sec-WebSocket-Protocol: two")),

@@ -187,6 +187,7 @@ def test_tags_end_where_the_html_standard_says(page: bytes) -> None:
     assert rewritten(page.replace(b"@", b"")) == page.replace(b"@", b"/user/x%40y")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_time_is_linear_in_the_size(bomb: str) -> None:
     def seconds(size: int, repeats: int) -> float:
@@ -321,6 +322,7 @@ class Stalls:
             self.longest = max(self.longest, time.thread_time() - before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unit", "times", "how"),
     [
@@ -345,6 +347,7 @@ async def test_a_bomb_does_not_stall_the_server(browser, unit: str, times: int, 
     assert stalls.longest < STALL_SECONDS
 
 
+@pytest.mark.slow
 async def test_a_compressed_bomb_waits_for_its_reader_and_ends_with_it(browser) -> None:
     import psutil
 

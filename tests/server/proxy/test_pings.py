@@ -69,6 +69,7 @@ async def until_it_says(socket, last):
                 return
 
 
+@pytest.mark.slow
 async def test_a_browser_that_answers_no_ping_is_gone_and_both_sides_are_closed(
     browser, server, pinging
 ):

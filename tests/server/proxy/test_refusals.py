@@ -121,6 +121,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(base, "RECHECK_SECONDS", 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["delete", "paused", "unready"])
 async def test_tabs_that_never_pause_are_slowed_down(browser, view, quick, state):
     getattr(view, state)()

@@ -101,6 +101,7 @@ async def test_reads_that_failed_are_not_waited_for_again(
         assert (await get(browser))[3] < 0.5
 
 
+@pytest.mark.slow
 async def test_a_token_that_nobody_knows_is_waited_for_a_moment_and_the_page_goes_on(
     browser, api, cluster, monkeypatch
 ):

@@ -24,6 +24,8 @@ from jupyter_workspaces.server.proxy.transfer.response_wait import (
 from .conftest import ADDRESS, View
 from .processes import running
 
+pytestmark = pytest.mark.slow  # nearly every test waits for seconds
+
 STATUS = "workspace/status/team-a/small/web?probe=1"
 PAGE_SECONDS, RESPONSE_SECONDS = 0.5, 3.0
 

@@ -25,6 +25,8 @@ from jupyter_workspaces.server.proxy.transfer.websocket_frames import (
     frame,
 )
 
+pytestmark = pytest.mark.slow  # nearly every test waits for seconds
+
 MIB = 2**20
 LIMIT_SECONDS = 30
 PATH = "/workspace/connect/team-a/small/web/socket"
