@@ -208,6 +208,8 @@ def _put(engine: Engine, manifest: Object, changed: Callable[[Object, Object], O
 def _with_rules(old: Object, wanted: Object) -> Object:
     if "aggregationRule" in wanted:
         return old | {"aggregationRule": old.get("aggregationRule") or wanted["aggregationRule"]}
+    if old.get("rules") == wanted["rules"]:
+        return old
     lacking = policy_rules.compact(
         policy_rules.missing(
             policy_rules.read(wanted["rules"]), policy_rules.read(old.get("rules"))
