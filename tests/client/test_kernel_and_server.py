@@ -192,7 +192,7 @@ BREAKS = {
         "kernel_file.read = read",
         "runs as another user",
     ),
-    "is damaged": ("open(path, 'w').write('{')", "cannot be used"),
+    "is damaged": ("open(path, 'w').write('{')", "Cannot use "),
     "names a dead server": (
         "import json\ntold = json.load(open(path))\ntold['url'] = 'http://127.0.0.1:1/'\n"
         "json.dump(told, open(path, 'w'))",

@@ -170,7 +170,7 @@ async def has_failed(api: Api, times: int) -> bool:
 
 
 async def back(api: Api) -> bool:
-    return not api._is_down()
+    return not api.connection._is_down()
 
 
 async def knows(api: Api, name: str) -> bool:
@@ -178,7 +178,7 @@ async def knows(api: Api, name: str) -> bool:
 
 
 async def away(api: Api) -> bool:
-    return api._is_down()
+    return api.connection._is_down()
 
 
 @pytest.mark.slow

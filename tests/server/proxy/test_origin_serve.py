@@ -134,15 +134,15 @@ def test_without_one_the_banner_of_no_auth_names_it(tmp_path: Path) -> None:
     port = free_port()
     with serve(tmp_path, port, "--no-auth") as (process, log):
         until_started(lambda: ask(f"http://127.0.0.1:{port}/api/v1/healthcheck")[0], process, log)
-        assert "--workspaces-url gives them an origin of their own" in log.read_text()
+        assert "--workspaces-url to open them at an origin of their own" in log.read_text()
 
 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
         ("workspaces.example.org", "must begin with https://"),
-        ("http://localhost:{port}", "is the address of this Jupyter server itself"),
-        ("https://localhost:{own}", "Give the server a certificate"),
+        ("http://localhost:{port}", "is the origin of this Jupyter server itself"),
+        ("https://localhost:{own}", "Set a certificate"),
         ("http://localhost:{taken}", "Cannot listen on 127.0.0.1 port {taken}"),
     ],
 )
