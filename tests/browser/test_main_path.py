@@ -64,7 +64,7 @@ def a_wrong_name_is_told_at_its_field(page: Page) -> None:
     field.fill("Wrong!")
     field.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true", timeout=SLOW)
-    expect(field).to_have_accessible_description(re.compile("small letters"))
+    expect(field).to_have_accessible_description(re.compile("lower-case letters"))
     expect(field).to_be_focused()
     field.press("Escape")
     expect(field).to_be_hidden(timeout=SLOW)
