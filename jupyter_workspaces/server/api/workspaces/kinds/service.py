@@ -161,7 +161,7 @@ class Kinds:
         with reading(kind):
             reference = WorkspaceKindView(kind).spawner[which].get("configMap")
             if reference is None:
-                raise problems.not_found(f"The {which} of {name} is not ours: it is at a URL.")
+                raise problems.not_found(f"The {which} of {name} is at a URL of its own.")
             key = reference["key"]
             found = self._cache.pictures.get(reference["name"], reference["namespace"]) or {}
         if (text := (found.get("data") or {}).get(key)) is not None:
